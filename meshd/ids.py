@@ -1,0 +1,124 @@
+"""What things are called on the wire: hashes with a label each, and addresses.
+
+The rule: every hash and every derived key in meshd is BLAKE2b (RFC 7693) over
+`u8(len(label)) ‖ label ‖ parts…`, so that bytes made for one purpose are valid for no other, and a second
+implementation needs nothing but plain BLAKE2b. All parts but the last have a fixed length, which makes the
+concatenation unambiguous. Labels stand here and nowhere else (protocol.md, "Hashes and labels").
+
+Ids are plain `bytes`: their length and the name of the variable tell them apart. The *key* of an envelope is
+its place in the reconcile order: `u64 expiry hour ‖ envelope id`, 40 bytes big-endian, so that byte order is
+(expiry hour, id) order. A *reference* is the part of the key that is enough between two nodes:
+`u32 expiry hour ‖ first 16 bytes of the id`, 20 bytes; it costs no second index to look up.
+"""
+
+import hashlib
+import ipaddress
+import unicodedata
+from typing import NamedTuple
+
+from meshd.errors import CallerError, Code
+
+ID_SIZE = 32
+CHANNEL_ID_SIZE = 16
+KEY_SIZE = 40
+REFERENCE_SIZE = 20
+
+LABEL_POST = b"meshd/1 post"
+LABEL_SIGNATURE = b"meshd/1 post signature"
+LABEL_NETWORK = b"meshd/1 network"
+LABEL_CHANNEL = b"meshd/1 public channel"
+LABEL_LINK_PSK = b"meshd/1 link psk"
+LABEL_DISCOVERY = b"meshd/1 discovery"
+LABEL_FINGERPRINT = b"meshd/1 identity words"
+
+# The open commons: everybody has this key, so it keeps nobody out. Treat what is said there as watched.
+COMMONS_KEY = hashlib.blake2b(b"meshd/1 the open commons", digest_size=32).digest()
+
+
+def labelled(label: bytes, *parts: bytes, size: int = 32, key: bytes = b"") -> bytes:
+    """BLAKE2b of `u8(len(label)) ‖ label ‖ parts`, `size` bytes (1–64), keyed with `key` (≤ 64) if given."""
+    return hashlib.blake2b(bytes((len(label),)) + label + b"".join(parts), digest_size=size, key=key).digest()
+
+
+_POST_PREFIX = bytes((len(LABEL_POST),)) + LABEL_POST
+
+
+def post_id(signed: bytes) -> bytes:
+    """The id of a post, 32 bytes: over the signed bytes, never over the signature. Also its public envelope's."""
+    return hashlib.blake2b(_POST_PREFIX + signed, digest_size=32).digest()
+
+
+def network_id(network_key: bytes) -> bytes:
+    """16 bytes that name a network without giving its key away."""
+    return labelled(LABEL_NETWORK, network_key, size=16)
+
+
+def link_psk(network_key: bytes) -> bytes:
+    """The 32-byte pre-shared key of the link handshake."""
+    return labelled(LABEL_LINK_PSK, network_key)
+
+
+def discovery_tag(network_key: bytes, instance: str) -> str:
+    """The TXT value beside an mDNS instance name, 32 hex characters: only members of the network can tell it."""
+    return labelled(LABEL_DISCOVERY, network_key, instance.encode(), size=16).hex()
+
+
+def channel_name(text: str) -> str:
+    """The canonical form of a public channel's name: NFC, case folded, NFC again; a leading `#` is dropped.
+
+    Raises CallerError(usage) unless it is 1–64 bytes of UTF-8 with no space, colon, `#` or control character.
+    """
+    name = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.removeprefix("#")).casefold())
+    bad = any(c.isspace() or c in ":#" or unicodedata.category(c)[0] == "C" for c in name)
+    if bad or not 1 <= len(name.encode(errors="replace")) <= 64:
+        raise CallerError(Code.usage, "a channel name has 1 to 64 bytes and no space, colon, # or control character")
+    return name
+
+
+def public_channel_id(network: bytes, name: str) -> bytes:
+    """16 bytes for the public channel `name` (canonical form) of the network with that id."""
+    return labelled(LABEL_CHANNEL, network, name.encode(), size=CHANNEL_ID_SIZE)
+
+
+def envelope_key(expiry_hour: int, envelope_id: bytes) -> bytes:
+    """The 40-byte key: place in the reconcile order."""
+    return expiry_hour.to_bytes(8, "big") + envelope_id
+
+
+def key_hour(key: bytes) -> int:
+    """The expiry hour of a key, hours since 1970-01-01T00:00Z."""
+    return int.from_bytes(key[:8], "big")
+
+
+def key_reference(key: bytes) -> bytes:
+    """The 20-byte reference of a key."""
+    return key[4:24]
+
+
+class Address(NamedTuple):
+    """Where a peer might be reached: a literal IP (IPv6 link-local with `%interface`) or a name, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """`HOST:PORT`, `[IPv6]:PORT` or `[fe80::1%eth0]:PORT`; raises CallerError(usage)."""
+        host, colon, port_text = text.strip().rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        if bracketed:
+            host = host[1:-1]
+        wrong = not colon or not host or (":" in host) != bracketed or not port_text.isascii() or not port_text.isdigit()
+        if wrong or any(c.isspace() or not c.isprintable() for c in host) or len(host) > 255:
+            raise CallerError(Code.usage, "an address is HOST:PORT, or [IPv6]:PORT; example: 192.168.1.7:4040")
+        if bracketed:
+            try:
+                host = str(ipaddress.IPv6Address(host))
+            except ValueError:
+                raise CallerError(Code.usage, "what stands in brackets is no IPv6 address") from None
+        if not 0 < int(port_text[:6]) < 65536:
+            raise CallerError(Code.usage, "a port is a number from 1 to 65535")
+        return cls(host, int(port_text))

@@ -1,0 +1,73 @@
+"""Every bound in one place, with its unit in the name and its reason beside it.
+
+The rule: a limit that bounds what the net, a file or a caller may cost us stands here, and a test holds it at
+the limit and one past it. protocol.md's table of limits is checked against this module.
+"""
+
+# Posts and envelopes (protocol.md, "Posts", "Envelopes")
+BODY_SIZE_MAX = 16 * 1024  # what a person types, many times over
+PARENTS_MAX = 8  # enough to join the loose ends of a partition; bounds the work of a child
+NAME_SIZE_MAX = 64  # a name, in UTF-8 bytes
+SEQUENCE_MAX = 2**32 - 1  # one author never gets there; fits an SQLite integer many times over
+INCARNATION_MAX = 2**63 - 1  # random 63 bits: what SQLite can hold
+HLC_MAX = 2**63 - 1  # 48 bits of milliseconds and 16 of counter, kept inside an SQLite integer
+HOUR_MAX = 2**32 - 1  # an expiry hour is 32 bits in a reference
+ENVELOPE_SIZE_MAX = 34_000  # the largest padding class of a sealed envelope and its header
+KEEP_HOURS = {"6h": 6, "24h": 24, "72h": 72, "7d": 168}  # the keep classes a person chooses from
+KEEP_DEFAULT = "72h"  # long enough for a post to cross a city by people meeting
+KEEP_HOURS_MAX = 7 * 24 + 1  # keep-until past a post's own time: 7 days, rounded up to the hour
+EXPIRY_AHEAD_HOURS_MAX = 8 * 24  # past our own time: 7 days, and a day of clocks that are off
+HLC_AHEAD_MS = 15 * 60 * 1000  # how far a remote stamp may move our clock past mesh time
+HLC_REFUSE_MS = 24 * 3600 * 1000  # a stamp further ahead than this is refused, in silence
+
+# Frames and messages (protocol.md, "Link")
+FRAME_CLASSES = (256, 1024, 4096, 16384)  # plaintext sizes, so that a length tells little
+FRAME_HEAD_SIZE = 3  # u8 flags, u16 length
+TAG_SIZE = 16  # ChaCha20-Poly1305
+MESSAGE_SIZE_MAX = 512 * 1024  # a reconcile message at a million ids; bounds what a lane may hold
+LANES = 4  # control, own, rest, bulk
+GIVE_SIZE_MAX = 64 * 1024  # what one give carries: about 10 ms of checking, so that others wait no longer
+REFERENCES_MAX = 4096  # references in one have, want or gone: 80 KiB
+
+# Links (protocol.md, "Link", "Who dials")
+HANDSHAKE_MS = 5_000  # from link-up to open; slower is a slowloris
+FRAME_MS = 10_000  # from a frame's first byte to its last
+SEND_STALL_MS = 30_000  # a link whose outbox does not move is closed
+PING_MS = 10_000  # silence after which a ping goes out
+DEAD_MS = 30_000  # silence after which a link is dead
+OUTBOX_SIZE_MAX = 1024 * 1024  # bytes queued on one link
+OUTBOX_FILL_SIZE = 256 * 1024  # what the core adds at a time, and what it keeps a bulk outbox at
+READ_SIZE_MAX = 256 * 1024  # one read, one event, one transaction
+HALF_OPEN_MAX = 64  # links in the handshake, both directions
+LINKS_MAX = 16  # open links
+INBOUND_MAX = 10  # so that at least 6 of 16 are self-dialled
+REKEY_RECORDS = 2**15  # records a direction sends under one key
+REKEY_MS = 10 * 60 * 1000  # time a direction sends under one key
+CROSSED_MS = 10_000  # two links to one peer this close in time were dialled crosswise
+
+# Reconcile (protocol.md, "Reconcile")
+RECONCILE_JITTER_MS = 100  # before the first round on a new link, so that two sides do not start at once
+RECONCILE_MIN_MS = 2_000  # pause between periodic rounds, from …
+RECONCILE_MAX_MS = 5_000  # … to, at random
+RECONCILE_IDLE_MS = 30_000  # doubling up to this while nothing differs
+RECONCILE_FRAME_SIZE = 480 * 1024  # negentropy's frame limit: below a message's limit with room for its head
+EXPIRES_SOON_S = 15 * 60  # what expires this soon is left out: clocks differ
+
+# Gossip
+FRESH_MS = 20  # announcements are batched this long
+
+# Discovery and dialling (protocol.md, "Discovery")
+CANDIDATES_MAX = 256  # addresses learned from mDNS, kept in memory only
+ADDRESSES_PER_INSTANCE_MAX = 8  # one laptop has few
+PORT_MIN = 1024  # never dial a system service
+DIAL_MS = 5_000  # until a dial is given up
+DIALS_MAX = 8  # at once
+BACKOFF_MIN_MS = 1_000  # first pause after a failed dial …
+BACKOFF_MAX_MS = 60_000  # … doubling up to this, with a quarter of jitter
+
+# Log and RPC
+READ_LIMIT_DEFAULT = 50  # posts a read shows
+RPC_LINE_SIZE_MAX = 8 * 1024 * 1024  # one JSON value
+RPC_BATCH_MAX = 1000  # requests in one batch
+RPC_CLIENTS_MAX = 64  # at once
+STEP_BUDGET = 256  # posts a long step handles before it asks for a Wake
