@@ -1,0 +1,425 @@
+"""The contract between the daemon and its clients: documents, methods, errors, and where the socket is.
+
+The rule: whatever a program may ask of a running daemon stands in `METHODS`, with the type of every parameter
+and of the answer. The daemon checks requests against this table before anything else sees them, and
+docs/rpc.md is generated from it (`scripts/docs`), so that neither can drift. A result is the document that
+`mesh … --json` prints, its `"v": 1` included; names, fields and exit codes are a promise: add freely, rename
+nothing.
+
+JSON-RPC 2.0, one JSON value a line, both ways, over the Unix socket `ctl.sock` of the home. Parameters go by
+name. Errors carry the code's name in `data.code`, and the number says who is wrong:
+
+    -32700 no JSON · -32600 no request · -32601 no such method · -32602 wrong parameters   (all `usage`)
+    -32000 - exit status: every other refusal, for example -32005 `not_found`
+
+The command line imports this module at every start, so it imports neither trio nor nacl nor pathlib.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple, TypedDict
+
+from meshd.errors import CallerError, Code
+
+VERSION = 1
+SOCKET_NAME = "ctl.sock"
+SOCKET_PATH_SIZE_MAX = 100  # bytes; AF_UNIX takes 107 on Linux and 103 on macOS
+
+# --- documents: what a result holds beside its "v" ---
+
+
+class Network(TypedDict):
+    """`kind` is open or private; `id` (32 hex digits) names a network without giving its key away."""
+
+    kind: str
+    id: str
+
+
+class Init(TypedDict):
+    """What `init` made; `fingerprint` is 12 words."""
+
+    v: int
+    id: str
+    name: str
+    fingerprint: str
+    network: Network
+    encrypted: bool
+
+
+class Up(TypedDict):
+    """A daemon that is ready; `listen` holds `host:port`."""
+
+    v: int
+    pid: int
+    listen: list[str]
+
+
+class Empty(TypedDict):
+    """Done, and nothing to say about it."""
+
+    v: int
+
+
+class Link(TypedDict):
+    """An open link. `peer` is the link key, hex; `contact` a name if the peer is one of ours."""
+
+    peer: str
+    contact: str | None
+    address: str
+    since: str
+    direction: Literal["in", "out"]
+
+
+class Counts(TypedDict):
+    """`posts`: what `read` could show, nothing else."""
+
+    posts: int
+    envelopes: int
+    channels: int
+
+
+class Clock(TypedDict):
+    """`off_s`: how far mesh time is from this machine's clock."""
+
+    state: Literal["ok", "unsynced", "jumped"]
+    off_s: int
+
+
+class Discovery(TypedDict):
+    """Whether mDNS works (`ok`), and if not, why (`reason`)."""
+
+    mode: str
+    ok: bool
+    reason: str
+
+
+class Status(TypedDict):
+    """The node at a glance."""
+
+    v: int
+    id: str
+    name: str
+    uptime_s: int
+    pid: int
+    socket: str
+    encrypted: bool
+    locked: bool
+    network: Network
+    listen: list[str]
+    links: list[Link]
+    counts: Counts
+    clock: Clock
+    internet: dict[str, str] | None
+    discovery: Discovery
+    exposed: list[str]
+
+
+class Identity(TypedDict):
+    """The own identity; `fingerprint` is 12 words, `card` what others add."""
+
+    v: int
+    id: str
+    name: str
+    fingerprint: str
+    card: str | None
+
+
+class Invite(TypedDict):
+    """The text that lets a laptop into this network."""
+
+    v: int
+    invite: str
+
+
+class HeldBy(TypedDict):
+    """Link peers that acknowledged storing a post."""
+
+    contacts: int
+    others: int
+
+
+class Post(TypedDict):
+    """A post as it is shown. `clock_off_s`: how far its stamp was ahead of our clock when we first saw it."""
+
+    id: str
+    channel: str
+    author: str
+    name: str
+    trust: str
+    text: str | None
+    time: str
+    clock_off_s: int
+    kind: str
+    reply_to: str | None
+    held_by: HeldBy
+    sealed: bool
+    expires: str
+
+
+class Missing(TypedDict):
+    """Posts of an author that are known to exist and are not here; a `count` of 0 says that a gap closed."""
+
+    author: str
+    channel: str
+    count: int
+
+
+class Posted(TypedDict):
+    """`state`: queued, or held by at least one peer."""
+
+    v: int
+    id: str
+    channel: str
+    state: Literal["queued", "held", "delivered"]
+
+
+class Read(TypedDict):
+    """Posts, oldest first; a reader goes on from `cursor`."""
+
+    v: int
+    posts: list[Post]
+    missing: list[Missing]
+    cursor: int
+
+
+class Channel(TypedDict):
+    """`members` is null where nobody can know (public channels)."""
+
+    id: str
+    name: str
+    kind: str
+    members: int | None
+    unread: int
+
+
+class Channels(TypedDict):
+    """The channels, after what was asked for."""
+
+    v: int
+    channels: list[Channel]
+
+
+class Peer(TypedDict):
+    """An address given by hand, or a link. `state`: open, handshaking, dialling or waiting."""
+
+    address: str
+    contact: str | None
+    state: str
+    rtt_ms: float | None
+    in_bytes: int
+    out_bytes: int
+
+
+class Peers(TypedDict):
+    """The peers, after what was asked for."""
+
+    v: int
+    peers: list[Peer]
+
+
+class Synced(TypedDict):
+    """How many links were reconciled, and how many envelopes came and went."""
+
+    v: int
+    links: int
+    received: int
+    sent: int
+
+
+class Subscribed(TypedDict):
+    """The number that the notifications of this subscription carry."""
+
+    v: int
+    subscription: int
+
+
+class PostNotice(TypedDict):
+    """Params of the notification `post`: go on from `cursor` after a break."""
+
+    subscription: int
+    cursor: int
+    post: Post
+
+
+class MissingNotice(TypedDict):
+    """Params of the notification `missing`: a gap showed, shrank or closed."""
+
+    subscription: int
+    missing: Missing
+
+
+class ErrorBody(TypedDict):
+    """`code` is a name of `Code`, `message` one line for people."""
+
+    code: str
+    message: str
+
+
+class ErrorDocument(TypedDict):
+    """What `--json` prints when a command fails."""
+
+    v: int
+    error: ErrorBody
+
+
+def error_document(error: CallerError) -> ErrorDocument:
+    """The document of a caller's error."""
+    return {"v": VERSION, "error": {"code": error.code.name, "message": error.message}}
+
+
+# --- methods ---
+
+
+class Param(NamedTuple):
+    """A parameter: its JSON types, whether it must be there, and what it says."""
+
+    types: tuple[type, ...]
+    does: str
+    required: bool = False
+
+
+class Method(NamedTuple):
+    """A method: its parameters, the type of its result, and what it does, in one line."""
+
+    params: dict[str, Param]
+    result: type
+    does: str
+
+
+_CHANNEL = Param((str,), "a channel's name, `public:name`, or an id prefix of at least 6", required=True)
+_ADDRESS = Param((str,), "HOST:PORT or [IPv6]:PORT", required=True)
+
+METHODS: dict[str, Method] = {
+    "status": Method({}, Status, "the node at a glance"),
+    "down": Method({}, Empty, "stops the daemon; the answer comes before it stops"),
+    "id.show": Method({}, Identity, "the own identity"),
+    "invite.network": Method({}, Invite, "the text that lets a laptop join this network"),
+    "post": Method(
+        {
+            "channel": _CHANNEL,
+            "text": Param((str,), "what is said", required=True),
+            "reply_to": Param((str,), "the id of a post, or a prefix of at least 6"),
+            "keep": Param((str,), "how long others carry it: 6h, 24h, 72h (default) or 7d"),
+            "wait": Param((str,), "answer when it is `held` or `delivered`, not at once"),
+            "timeout": Param((int, float), "seconds to wait at most"),
+        },
+        Posted,
+        "posts to a channel; an answered post is on disk",
+    ),
+    "read": Method(
+        {
+            "channel": Param((str,), "only this channel"),
+            "limit": Param((int,), "at most so many posts"),
+            "since": Param((str, int), "an age (30m, 2h, 3d) or a cursor"),
+        },
+        Read,
+        "posts in causal order, oldest first",
+    ),
+    "channel.list": Method({}, Channels, "the channels joined here"),
+    "channel.join": Method(
+        {"name": Param((str,), "its name", required=True)}, Channels, "joins a public channel"
+    ),
+    "channel.leave": Method({"channel": _CHANNEL}, Channels, "leaves a channel"),
+    "peer.list": Method({}, Peers, "addresses given by hand, and links"),
+    "peer.add": Method({"address": _ADDRESS}, Peers, "keeps a link to this address from now on"),
+    "peer.drop": Method({"address": _ADDRESS}, Peers, "gives an address up and closes its link"),
+    "sync": Method(
+        {"wait": Param((bool,), "answer when every open link is reconciled")},
+        Synced,
+        "reconciles with every open link now",
+    ),
+    "subscribe": Method(
+        {
+            "channel": Param((str,), "only this channel"),
+            "cursor": Param((int,), "posts after this cursor; without it, from now on"),
+            "missing": Param((bool,), "also say when a gap shows or closes"),
+        },
+        Subscribed,
+        "sends a notification `post` for every post from the cursor on, in log order, skipping none",
+    ),
+    "unsubscribe": Method(
+        {"subscription": Param((int,), "its number", required=True)}, Empty, "ends a subscription"
+    ),
+}
+
+NOTICES: dict[str, tuple[type, str]] = {
+    "post": (PostNotice, "a post of a subscription"),
+    "missing": (MissingNotice, "a gap of a subscription that asked for `missing`"),
+}
+
+PARSE_ERROR = -32700
+REQUEST_ERROR = -32600
+METHOD_ERROR = -32601
+PARAMS_ERROR = -32602
+_REFUSED = -32000  # less the exit status
+
+
+def error_number(code: Code) -> int:
+    """The JSON-RPC error number of a code."""
+    return PARAMS_ERROR if code is Code.usage else _REFUSED - code
+
+
+def error_code(error: dict[str, Any]) -> Code:
+    """The code in a JSON-RPC error object that came from a daemon, which may be newer than us."""
+    try:
+        return Code[error["data"]["code"]]
+    except (KeyError, TypeError):
+        return Code.error
+
+
+def check_params(method: str, params: object) -> dict[str, Any]:
+    """The parameters of a request to a method of the table; CallerError(usage) names what is wrong with them.
+
+    A parameter that is null counts as not given.
+    """
+    if not isinstance(params, dict):
+        raise CallerError(Code.usage, f"{method}: parameters go by name, in an object")
+    known = METHODS[method].params
+    given = {name: value for name, value in params.items() if value is not None}
+    for name, value in given.items():
+        if name not in known:
+            raise CallerError(Code.usage, f"{method}: there is no parameter {name[:32]!r}")
+        if type(value) not in known[name].types:
+            wanted = " or ".join(type_.__name__ for type_ in known[name].types)
+            raise CallerError(Code.usage, f"{method}: {name} is a {wanted}")
+    for name, param in known.items():
+        if param.required and name not in given:
+            raise CallerError(Code.usage, f"{method}: {name} is missing")
+    return given
+
+
+# --- where the socket is ---
+
+
+def home_path(option: str | None) -> str:
+    """The folder of a node: `--home` or MESHD_HOME if given, else the platform's place for a user's own."""
+    home = option or os.environ.get("MESHD_HOME")
+    if home:
+        return os.path.abspath(os.path.expanduser(home))
+    import platformdirs  # 10 ms: only who names no home pays them
+
+    return platformdirs.user_data_dir("meshd", appauthor=False)
+
+
+def socket_path(home: str) -> str:
+    """The daemon's socket in a home."""
+    return os.path.join(home, SOCKET_NAME)
+
+
+@contextmanager
+def short_path(path: str) -> Iterator[str]:
+    """A name for `path` that bind() and connect() take: itself, or one through a descriptor of its folder.
+
+    AF_UNIX paths end at about a hundred bytes; `/proc/self/fd/N/ctl.sock` (Linux) is as good a name as any.
+    Raises OSError if the folder cannot be opened.
+    """
+    if len(os.fsencode(path)) <= SOCKET_PATH_SIZE_MAX:
+        yield path
+        return
+    folder, name = os.path.split(path)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{name}"
+    finally:
+        os.close(descriptor)
