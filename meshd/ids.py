@@ -30,6 +30,7 @@ LABEL_CHANNEL = b"meshd/1 public channel"
 LABEL_LINK_PSK = b"meshd/1 link psk"
 LABEL_DISCOVERY = b"meshd/1 discovery"
 LABEL_FINGERPRINT = b"meshd/1 identity words"
+LABEL_KEYSLOT = b"meshd/1 keyslot check"
 
 # The open commons: everybody has this key, so it keeps nobody out. Treat what is said there as watched.
 COMMONS_KEY = hashlib.blake2b(b"meshd/1 the open commons", digest_size=32).digest()

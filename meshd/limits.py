@@ -71,3 +71,10 @@ RPC_LINE_SIZE_MAX = 8 * 1024 * 1024  # one JSON value
 RPC_BATCH_MAX = 1000  # requests in one batch
 RPC_CLIENTS_MAX = 64  # at once
 STEP_BUDGET = 256  # posts a long step handles before it asks for a Wake
+
+# Keyslot (protocol.md does not need it: a file of one home)
+KEYSLOT_MEM_BYTES = 256 * 1024 * 1024  # Argon2id memory, used and least accepted: what a laptop can spare
+KEYSLOT_PASSES = 3  # Argon2id passes, used and least accepted: 0.4 s a guess with that memory
+KEYSLOT_MEM_BYTES_MAX = 1024 * 1024 * 1024  # more is a tampered file that wants the machine to swap
+KEYSLOT_PASSES_MAX = 16  # more is a tampered file that wants the start to take minutes
+KEYSLOT_SIZE_MAX = 1024  # it has 195 bytes; bounds what is read of a file that is something else
