@@ -51,6 +51,7 @@ RECONCILE_MIN_MS = 2_000  # pause between periodic rounds, from …
 RECONCILE_MAX_MS = 5_000  # … to, at random
 RECONCILE_IDLE_MS = 30_000  # doubling up to this while nothing differs
 RECONCILE_FRAME_SIZE = 480 * 1024  # negentropy's frame limit: below a message's limit with room for its head
+RECONCILE_RANGES_MAX = 40_000  # ranges of one message: twice what an honest full one holds; bounds its work
 EXPIRES_SOON_S = 15 * 60  # what expires this soon is left out: clocks differ
 
 # Gossip
@@ -77,4 +78,4 @@ KEYSLOT_MEM_BYTES = 256 * 1024 * 1024  # Argon2id memory, used and least accepte
 KEYSLOT_PASSES = 3  # Argon2id passes, used and least accepted: 0.4 s a guess with that memory
 KEYSLOT_MEM_BYTES_MAX = 1024 * 1024 * 1024  # more is a tampered file that wants the machine to swap
 KEYSLOT_PASSES_MAX = 16  # more is a tampered file that wants the start to take minutes
-KEYSLOT_SIZE_MAX = 1024  # it has 195 bytes; bounds what is read of a file that is something else
+KEYSLOT_SIZE_MAX = 1024  # it has 163 bytes; bounds what is read of a file that is something else

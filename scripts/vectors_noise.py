@@ -8,18 +8,24 @@ hashes.
 The product knows one pattern; all the others of the specification (sections 7.4, 7.5 and the deferred ones
 of 18.1) stand here, as data, with the psk modifiers of section 9.4. A vector of another suite or pattern is
 *skipped* and counted, never passed.
+
+The published files have no `Noise_XXpsk0`, the one pattern the product uses. `xxpsk0` makes vectors for it
+in the same format, from keys that are hashes of their names; `tests/vectors/crosscheck_noise.py` has
+another implementation judge them.
 """
 
 import json
 import re
 import sys
 from collections.abc import Iterator
+from hashlib import blake2b
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from meshd.crypto import x25519_keypair
 from meshd.errors import PeerError
-from meshd.noise import CipherState, HandshakeState, Pattern
+from meshd.noise import XXPSK0, CipherState, HandshakeState, Pattern
 
 # name: initiator's and responder's keys known beforehand, then the messages in turn
 _PATTERNS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -147,6 +153,56 @@ def run(path: Path) -> Iterator[str]:
             failed += 1
             yield f"vector {number}, {name}: {error}"
     yield f"{passed} passed, {failed} failed, {skipped} skipped"
+
+
+def xxpsk0() -> dict[str, Any]:
+    """Our own vectors: whole XXpsk0 conversations, and keys with what `rekey` makes of them."""
+    return {
+        "vectors": [
+            # A link as it is: a challenge in the prologue, nothing in the handshake, padded records.
+            _conversation(
+                "link", b"meshd/1" + _bytes("challenge", 32), [b"", b"", b"", bytes(256), bytes(1024)]
+            ),
+            _conversation("payloads", b"", [b"one", b"two", b"three", b"four", b"five", b""]),
+            _conversation("long", b"p" * 300, [_bytes(str(n), 64) * n for n in (1, 3, 9, 16, 32)]),
+        ],
+        "rekey": [
+            {"key": _bytes(name, 32).hex(), "next_key": _rekeyed(_bytes(name, 32)).hex()} for name in "ab"
+        ],
+    }
+
+
+def _bytes(name: str, size: int) -> bytes:
+    return blake2b(f"meshd noise vector {name}".encode(), digest_size=size).digest()
+
+
+def _rekeyed(key: bytes) -> bytes:
+    cipher = CipherState(key)
+    cipher.rekey()
+    return cipher.k or b""
+
+
+def _conversation(name: str, prologue: bytes, payloads: list[bytes]) -> dict[str, Any]:
+    vector: dict[str, Any] = {"protocol_name": f"Noise_{XXPSK0.name}_25519_ChaChaPoly_BLAKE2b"}
+    for role in ("init", "resp"):
+        vector[f"{role}_prologue"] = prologue.hex()
+        vector[f"{role}_psks"] = [_bytes(f"{name} psk", 32).hex()]
+        vector[f"{role}_ephemeral"] = _bytes(f"{name} {role} ephemeral", 32).hex()
+        vector[f"{role}_static"] = _bytes(f"{name} {role} static", 32).hex()
+    sides = [_side(vector, XXPSK0, role) for role in ("init", "resp")]
+    senders: dict[HandshakeState, CipherState] = {}
+    vector["messages"] = []
+    for payload, (writer, reader) in zip(payloads, cycle((sides, sides[::-1])), strict=False):
+        if not writer.done:
+            ciphertext = writer.write_message(payload)
+            reader.read_message(ciphertext)
+            if writer.done:
+                vector["handshake_hash"] = writer.h.hex()
+                senders = {side: side.split()[0] for side in sides}
+        else:
+            ciphertext = senders[writer].encrypt_with_ad(b"", payload)
+        vector["messages"].append({"payload": payload.hex(), "ciphertext": ciphertext.hex()})
+    return vector
 
 
 def main(arguments: list[str]) -> int:
