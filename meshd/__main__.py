@@ -3,4 +3,4 @@
 from meshd.daemon.main import main
 
 if __name__ == "__main__":
-    main(prog_name="meshd")
+    main()
