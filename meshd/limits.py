@@ -35,6 +35,7 @@ FRAME_MS = 10_000  # from a frame's first byte to its last
 SEND_STALL_MS = 30_000  # a link whose outbox does not move is closed
 PING_MS = 10_000  # silence after which a ping goes out
 DEAD_MS = 30_000  # silence after which a link is dead
+CLOSE_MS = 1_000  # what a closing link has to get its last words out
 OUTBOX_SIZE_MAX = 1024 * 1024  # bytes queued on one link
 OUTBOX_FILL_SIZE = 256 * 1024  # what the core adds at a time, and what it keeps a bulk outbox at
 READ_SIZE_MAX = 256 * 1024  # one read, one event, one transaction
