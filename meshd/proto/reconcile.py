@@ -198,9 +198,12 @@ class _Side:
         total = self.keyset.sum_below(lower)
         for number in range(BUCKETS):
             count = size + (number < larger)
-            lower += count
-            below, total = total, self.keyset.sum_below(lower)
-            edge = bound if lower == upper else _edge(*self.keyset.slice(lower - 1, lower + 1))
+            lower, below, edge = lower + count, total, bound
+            if lower == upper:
+                total = self.keyset.sum_below(upper)
+            else:
+                total, before, key = self.keyset.gap(lower)
+                edge = _edge(before, key)
             piece += bounds.encode(edge) + b"\1" + fingerprint_of(total - below, count)
         return piece
 
@@ -247,23 +250,28 @@ def _ranges(message: bytes, ranges_max: int) -> Iterator[tuple[bytes, int, bytes
         length, at = _varint(message, at)
         if length > ID_SIZE:
             raise PeerError("a reconcile bound with more than an id")
-        prefix, at = _take(message, at, length)
-        bound = hour.to_bytes(HOUR_SIZE) + prefix
+        bound = hour.to_bytes(HOUR_SIZE) + message[at : at + length]
+        at += length
         upper = bound.ljust(KEY_SIZE, b"\0")
         if upper < lower:
             raise PeerError("reconcile bounds out of order")
         mode, at = _varint(message, at)
         fingerprint, ids = b"", []
         if mode == FINGERPRINT:
-            fingerprint, at = _take(message, at, FINGERPRINT_SIZE)
+            fingerprint = message[at : at + FINGERPRINT_SIZE]
+            at += FINGERPRINT_SIZE
         elif mode == IDS:
             count, at = _varint(message, at)
-            joined, at = _take(message, at, count * ID_SIZE)
-            ids = [joined[i : i + ID_SIZE] for i in range(0, len(joined), ID_SIZE)]
+            if count * ID_SIZE > len(message) - at:
+                raise PeerError("a reconcile message cut short")
+            start, at = at, at + count * ID_SIZE
+            ids = [message[i : i + ID_SIZE] for i in range(start, at, ID_SIZE)]
             if not _within(ids, lower, upper):
                 raise PeerError("reconcile ids outside their range")
         elif mode != SKIP:
             raise PeerError("a reconcile range of no known mode")
+        if at > len(message):
+            raise PeerError("a reconcile message cut short")
         yield bound, mode, fingerprint, ids
         lower = upper
     raise PeerError("too many reconcile ranges")
@@ -279,15 +287,10 @@ def _within(ids: list[bytes], lower: bytes, upper: bytes) -> bool:
     return lower[HOUR_SIZE:] <= min(ids) and max(ids) < upper[HOUR_SIZE:]
 
 
-def _take(message: bytes, at: int, size: int) -> tuple[bytes, int]:
-    """`size` bytes, and the place behind them."""
-    if size > len(message) - at:
-        raise PeerError("a reconcile message cut short")
-    return message[at : at + size], at + size
-
-
 def _varint(message: bytes, at: int) -> tuple[int, int]:
     """A varint, and the place behind it."""
+    if at < len(message) and message[at] < 0x80:  # most are one byte
+        return message[at], at + 1
     number = 0
     for place in range(at, min(at + VARINT_SIZE_MAX, len(message))):
         byte = message[place]
