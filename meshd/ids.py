@@ -17,6 +17,7 @@ import unicodedata
 from typing import NamedTuple
 
 from meshd.errors import CallerError, Code
+from meshd.limits import PORT_MIN
 
 ID_SIZE = 32
 CHANNEL_ID_SIZE = 16
@@ -123,3 +124,30 @@ class Address(NamedTuple):
         if not 0 < int(port_text[:6]) < 65536:
             raise CallerError(Code.usage, "a port is a number from 1 to 65535")
         return cls(host, int(port_text))
+
+
+# Where a laptop beside us may be: private (RFC 1918), carrier-grade NAT (RFC 6598), link-local (RFC 3927, RFC 4291)
+# and unique local (RFC 4193). Everything else that discovery may be told is a stranger's machine, or nobody's.
+_NEARBY = tuple(
+    ipaddress.ip_network(prefix)
+    for prefix in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16")
+    + ("fe80::/10", "fc00::/7")
+)
+
+
+def dialable(address: Address, *, loopback: bool = False) -> bool:
+    """Whether an address learned from discovery may be dialled: a literal IP nearby (IPv6 link-local with its
+    scope), a port of PORT_MIN or above; loopback only if asked for. Anything else could point us at a third party.
+    """
+    try:
+        ip = ipaddress.ip_address(address.host)
+    except ValueError:
+        return False
+    if not PORT_MIN <= address.port < 65536:
+        return False
+    if ip.is_loopback:
+        return loopback
+    scope = ip.scope_id if isinstance(ip, ipaddress.IPv6Address) else None
+    if bool(scope) != (ip.version == 6 and ip.is_link_local):
+        return False
+    return any(ip.version == prefix.version and ip in prefix for prefix in _NEARBY)
