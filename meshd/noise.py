@@ -15,7 +15,7 @@ beside the vector runner, because a program that could be talked into a weaker o
 - Hash and HMAC: BLAKE2b-512 (HASHLEN 64); keys are the first 32 bytes of a 64-byte output.
 - Nonce: 4 zero bytes ‖ 64-bit little-endian counter; 2^64 − 1 is reserved for rekey.
 - A failed read raises PeerError, and which check failed is not to be told to the peer: close the link and
-  drop the object. (A half-read handshake state has mixed in hostile bytes and authenticates nothing.)
+  drop the object, which has mixed in hostile bytes and refuses to go on.
 - A failed `decrypt_with_ad` leaves the counter where it was.
 - Low-order remote keys abort: the Diffie–Hellman result is refused when it is all zeros (section 12.1
   leaves it open).
@@ -176,12 +176,13 @@ class HandshakeState:
         self._initiator = initiator
         self._s = s
         self._ephemeral_secret = ephemeral_secret
-        # The public half is computed when it is sent: a responder computes nothing for a first message it
-        # refuses.
+        # The public half is computed when it is sent: a first message that is refused costs no curve work.
         self._e: tuple[bytes, bytes] | None = None
         self._psk_mode = psk_count > 0
         self._psks = list(psks)
-        self._our_turn = initiator
+        self._our_turn: bool | None = (
+            initiator  # None: a message failed, and nothing more can be done with this
+        )
         self._symmetric = SymmetricState(b"Noise_%s_25519_ChaChaPoly_BLAKE2b" % pattern.name.encode())
         self._symmetric.mix_hash(prologue)
         premessages = ((pattern.initiator_premessage, True), (pattern.responder_premessage, False))
@@ -202,9 +203,11 @@ class HandshakeState:
     def write_message(self, payload: bytes = b"") -> bytes:
         """Our next handshake message with `payload`, which is as secret as the pattern makes it at that
         point.
+
+        PeerError if a key that the peer sent earlier is of low order: it is first used here.
         """
         parts = []
-        for token in self._next_tokens(ours=True):
+        for token in self._begin(ours=True):
             if token == "e":
                 self._e = x25519_keypair(_given(self._ephemeral_secret))
                 parts.append(self._e[0])
@@ -217,6 +220,7 @@ class HandshakeState:
         message = b"".join(parts)
         if len(message) > MESSAGE_SIZE_MAX:
             raise ValueError(f"a handshake message of {len(message)} bytes is longer than {MESSAGE_SIZE_MAX}")
+        self._end(ours=True)
         return message
 
     def read_message(self, message: bytes) -> bytes:
@@ -226,7 +230,7 @@ class HandshakeState:
         if len(message) > MESSAGE_SIZE_MAX:
             raise PeerError("handshake message too long")
         rest = message
-        for token in self._next_tokens(ours=False):
+        for token in self._begin(ours=False):
             if token == "e":
                 self.re, rest = _take(rest, KEY_SIZE)
                 self._mix_ephemeral(self.re)
@@ -235,7 +239,9 @@ class HandshakeState:
                 self.rs = self._symmetric.decrypt_and_hash(sealed)
             else:
                 self._mix_secret(token)
-        return self._symmetric.decrypt_and_hash(rest)
+        payload = self._symmetric.decrypt_and_hash(rest)
+        self._end(ours=False)
+        return payload
 
     def split(self) -> tuple[CipherState, CipherState]:
         """(send, receive) for this side, once `done`. A one-way pattern uses only the initiator's sending
@@ -246,11 +252,16 @@ class HandshakeState:
         first, second = self._symmetric.split()
         return (first, second) if self._initiator else (second, first)
 
-    def _next_tokens(self, *, ours: bool) -> list[str]:
-        if self.done or self._our_turn != ours:
-            raise RuntimeError("handshake message out of turn")
+    def _begin(self, *, ours: bool) -> list[str]:
+        """The tokens of the message whose turn it is. Nobody's turn comes again unless it ends well."""
+        if self.done or self._our_turn is not ours:
+            raise RuntimeError("handshake message out of turn, or after one that failed")
+        self._our_turn = None
+        return self._messages[0]
+
+    def _end(self, *, ours: bool) -> None:
         self._our_turn = not ours
-        return self._messages.pop(0)
+        del self._messages[0]
 
     def _mix_ephemeral(self, public: bytes) -> None:
         self._symmetric.mix_hash(public)

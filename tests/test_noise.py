@@ -244,6 +244,20 @@ def test_keys_that_the_pattern_needs_and_nobody_gave() -> None:
         HandshakeState(Pattern("NK", "", "s", ("e es", "e ee")), initiator=True, prologue=b"")
 
 
+def test_after_a_message_that_failed_nothing_goes_on() -> None:
+    initiator, responder = pair()
+    responder.read_message(initiator.write_message())
+    initiator.read_message(responder.write_message())
+    third = initiator.write_message()
+    with pytest.raises(PeerError):
+        responder.read_message(third[:-1])
+    assert not responder.done
+    with pytest.raises(RuntimeError, match="after one that failed"):
+        responder.read_message(third)
+    with pytest.raises(RuntimeError, match="before the handshake is done"):
+        responder.split()
+
+
 # Records
 
 
