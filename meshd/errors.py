@@ -48,3 +48,7 @@ class CallerError(Exception):
 
 class DiskError(Exception):
     """The disk failed or lied; nothing after it can be promised."""
+
+
+class DiskFull(DiskError):
+    """There is no room on the disk: nothing can be written until there is, but nothing is damaged either."""

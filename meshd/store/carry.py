@@ -1,0 +1,159 @@
+"""`carry`: the encrypted database of envelopes, ours and other people's, and what it takes to pass them on.
+
+The rule: envelopes are kept exactly as they came, under their key (`u64 expiry hour ‖ envelope id`, 40
+bytes), and the file never says which are ours: that stands in `log`, so that `carry` may go on relaying while
+`log` is locked.
+
+Envelopes are found by id, since peers ask by the beginning of one: the one index holds id and hour, so that
+the whole set loads from it alone. Its order, that of reconcile and of expiry, is kept in memory. The order of
+arrival is `sequence`, which grows by one and is never used again, even after removal (AUTOINCREMENT): `log`
+remembers up to which sequence it has opened. Envelopes are given in the order of arrival too, so that whoever
+gets many gets parents mostly before their children, and each author's posts in a row.
+
+The network key and the addresses typed in by the user are here as well: a locked node needs them to find
+peers.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from meshd.errors import CallerError, Code
+from meshd.ids import envelope_key, key_hour
+from meshd.store.db import Database, marks, slices
+
+_MIGRATIONS = (
+    (
+        "CREATE TABLE network (one INTEGER PRIMARY KEY CHECK (one = 1), key BLOB NOT NULL, kind TEXT NOT NULL)",
+        "CREATE TABLE envelope (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, hour INTEGER NOT NULL,"
+        " raw BLOB NOT NULL)",
+        "CREATE UNIQUE INDEX envelope_id ON envelope (id, hour)",
+        "CREATE TABLE address (address TEXT PRIMARY KEY, added_ms INTEGER NOT NULL) WITHOUT ROWID",
+    ),
+)
+_KEYS_AT_ONCE = 8192  # keys in one turn of `keys`
+
+
+class Carry:
+    """The envelopes of one home. Errors as in `db`: CallerError at opening, DiskError later."""
+
+    network_key: bytes
+    network_kind: str
+
+    def __init__(self, path: Path, key: bytes, durable: bool = True) -> None:
+        self._load(Database(path, key, _MIGRATIONS, durable=durable))
+
+    @classmethod
+    def create(cls, path: Path, key: bytes, network_key: bytes, kind: str, durable: bool = True) -> "Carry":
+        """A new file for the network with that 32-byte key, `kind` "open" or "private"."""
+        database = Database.create(path, key, _MIGRATIONS, durable=durable)
+        database.write("INSERT INTO network VALUES (1, ?, ?)", (network_key, kind))
+        database.commit()
+        carry = cls.__new__(cls)
+        carry._load(database)
+        return carry
+
+    def _load(self, database: Database) -> None:
+        rows = database.read("SELECT key, kind FROM network")
+        if not rows:
+            database.close()
+            raise CallerError(Code.invalid, "carry is unfinished: it was left in the middle of being made")
+        self._database = database
+        ((self.network_key, self.network_kind),) = rows
+        self._read_last()
+
+    def _read_last(self) -> None:
+        found = self._database.read("SELECT seq FROM sqlite_sequence WHERE name = 'envelope'")
+        self._last: int = found[0][0] if found else 0
+
+    # --- envelopes ---
+
+    def insert(self, envelopes: Sequence[tuple[bytes, bytes]]) -> range:
+        """Add (key, raw) pairs whose keys are new (the caller holds the set); their sequences, in order."""
+        rows = [(key[8:], key_hour(key), raw) for key, raw in envelopes]
+        self._database.write_many("INSERT INTO envelope (id, hour, raw) VALUES (?, ?, ?)", rows)
+        first = self._last + 1
+        self._last += len(envelopes)
+        return range(first, self._last + 1)
+
+    def remove(self, keys: Sequence[bytes]) -> None:
+        """Delete the envelopes with these keys, as far as they are here."""
+        self._database.write_many("DELETE FROM envelope WHERE id = ?", [(key[8:],) for key in keys])
+
+    def count(self) -> int:
+        """How many envelopes there are, by going through the index."""
+        ((count,),) = self._database.read("SELECT COUNT(*) FROM envelope")
+        return int(count)
+
+    def last_sequence(self) -> int:
+        """The sequence of the newest arrival, 0 before the first."""
+        return self._last
+
+    def keys(self) -> Iterator[bytes]:
+        """All keys, in the order of their ids, from the index alone."""
+        last = b""
+        while rows := self._database.read(
+            "SELECT id, hour FROM envelope WHERE id > ? ORDER BY id LIMIT ?", (last, _KEYS_AT_ONCE)
+        ):
+            yield from (envelope_key(hour, identity) for identity, hour in rows)
+            last = rows[-1][0]
+
+    def sequences(self, short_ids: Sequence[bytes]) -> dict[bytes, int]:
+        """The sequences of the envelopes whose ids begin with these 16 bytes, as far as they are here."""
+        found = {}
+        for short in short_ids:
+            for sequence, identity in self._database.read(
+                "SELECT sequence, id FROM envelope WHERE id >= ? ORDER BY id LIMIT 1", (short,)
+            ):
+                if identity.startswith(short):
+                    found[short] = sequence
+        return found
+
+    def read(self, sequences: Sequence[int]) -> list[tuple[int, bytes]]:
+        """(sequence, envelope) for these sequences, as far as they are here, in the order of arrival."""
+        rows: list[tuple[int, bytes]] = []
+        for some in slices(sequences):
+            rows += self._database.read(
+                f"SELECT sequence, raw FROM envelope WHERE sequence IN {marks(some)} ORDER BY sequence", some
+            )
+        return rows
+
+    def after(self, sequence: int, limit: int) -> list[tuple[int, bytes]]:
+        """Up to `limit` (sequence, envelope) that arrived after the one with this sequence, in that order."""
+        rows: list[tuple[int, bytes]] = self._database.read(
+            "SELECT sequence, raw FROM envelope WHERE sequence > ? ORDER BY sequence LIMIT ?",
+            (sequence, limit),
+        )
+        return rows
+
+    # --- addresses that the user typed in ---
+
+    def addresses(self) -> list[str]:
+        """The remembered addresses, oldest first."""
+        return [
+            address
+            for (address,) in self._database.read("SELECT address FROM address ORDER BY added_ms, address")
+        ]
+
+    def add_address(self, address: str, added_ms: int) -> None:
+        """Remember an address (wall milliseconds of when); one that is known keeps its place."""
+        self._database.write("INSERT OR IGNORE INTO address VALUES (?, ?)", (address, added_ms))
+
+    def drop_address(self, address: str) -> bool:
+        """Forget an address; False if it was not known."""
+        return self._database.write("DELETE FROM address WHERE address = ?", (address,)) > 0
+
+    # --- transactions ---
+
+    def commit(self) -> None:
+        """Make what was written durable."""
+        self._database.commit()
+
+    def rollback(self) -> None:
+        """Forget what was written since the last commit."""
+        if self._database.writing:
+            self._database.rollback()
+            self._read_last()
+
+    def close(self) -> None:
+        """Forget what was not committed and let go of the file."""
+        self._database.close()

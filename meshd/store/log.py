@@ -1,0 +1,459 @@
+"""`log`: the encrypted database of our identity, the channels we are in, and the posts that can be read.
+
+The rules:
+
+- The **cursor** is a post's place in the order in which the log took posts in. It grows and is never used
+  again (AUTOINCREMENT), so a reader that goes on from a cursor misses nothing and sees nothing twice.
+- A post is in the log once, whatever it comes by: `insert_many` answers None for one that is there already.
+- Names and texts are kept as they came. Making control and bidi characters inert is up to what shows them.
+- An author's **name** is the one in the newest post (by HLC) that carries a name; ours is the one given at
+  init.
+- A channel that is **left** is only marked: its posts stay, unseen unless that very channel is asked for, and
+  joining again shows them. Its id is still taken for posts, so the caller asks `joined` first.
+- A post that is no text is kept and chained, but not shown: `after` and `latest` pass over it.
+- Nothing here hands out sequences: every start begins a new incarnation, so a restored or copied log is fine.
+
+Identities and channels are long and few, so posts name them by small numbers. Chains, holes and forks are in
+`chains`. Rows changed over and over (chains, channels, authors) are written back once a transaction.
+"""
+
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from meshd import crypto
+from meshd.errors import CallerError, Code
+from meshd.ids import ID_SIZE
+from meshd.limits import HLC_MAX
+from meshd.post import Post, Text
+from meshd.store import chains
+from meshd.store.chains import Arrival, Chains
+from meshd.store.db import Database, marks, slices
+
+_MIGRATIONS = (
+    (
+        """CREATE TABLE node (
+            one INTEGER PRIMARY KEY CHECK (one = 1), seed BLOB NOT NULL, name TEXT NOT NULL,
+            opened INTEGER NOT NULL, last_hlc INTEGER NOT NULL)""",
+        """CREATE TABLE author (
+            number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, name TEXT NOT NULL, name_hlc INTEGER NOT NULL)""",
+        """CREATE TABLE channel (
+            number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, name TEXT NOT NULL, kind TEXT NOT NULL,
+            joined INTEGER NOT NULL, read INTEGER NOT NULL)""",
+        """CREATE TABLE post (
+            cursor INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, channel INTEGER NOT NULL,
+            chain INTEGER NOT NULL, sequence INTEGER NOT NULL, parents BLOB NOT NULL, hlc INTEGER NOT NULL,
+            kind INTEGER NOT NULL, keep_until INTEGER NOT NULL, text TEXT, reply_to BLOB NOT NULL,
+            via TEXT NOT NULL, first_seen_ms INTEGER NOT NULL, held_contacts INTEGER NOT NULL DEFAULT 0,
+            held_others INTEGER NOT NULL DEFAULT 0, forked INTEGER NOT NULL DEFAULT 0)""",
+        # Eight bytes tell posts apart well enough, and make a third of the pages to rewrite at each commit.
+        "CREATE INDEX post_id ON post (substr(id, 1, 8))",
+        "CREATE INDEX post_place ON post (chain, sequence)",
+        "CREATE INDEX post_time ON post (channel, hlc) WHERE text IS NOT NULL",
+        "CREATE INDEX post_channel ON post (channel) WHERE text IS NOT NULL",
+        *chains.SCHEMA,
+    ),
+)
+AUTHORS_MAX = 4096  # authors kept in memory after a commit
+TAG_DIGITS = 4  # hex digits that tell an author from others of the same name, unless more are needed
+_SELF = 1  # our own number among the authors
+
+_SELECT = """SELECT p.cursor, p.id, c.id, c.name, c.kind, a.key, a.name, h.incarnation, p.sequence, p.parents, p.hlc,
+    p.kind, p.keep_until, p.text, p.reply_to, a.number = 1, p.via, p.first_seen_ms, p.held_contacts,
+    p.held_others, p.forked FROM post p CROSS JOIN chain h ON h.number = p.chain CROSS JOIN author a ON
+    a.number = h.author
+    CROSS JOIN channel c ON c.number = p.channel """
+
+
+class Row(NamedTuple):
+    """A post as the log has it. Ids are bytes; hlc, hours and milliseconds as in the post."""
+
+    cursor: int
+    id: bytes
+    channel: bytes
+    channel_name: str
+    channel_kind: str
+    author: bytes
+    author_name: str  # the author's current name, as it came; empty if none did
+    incarnation: int
+    sequence: int
+    parents: bytes
+    hlc: int
+    kind: int
+    keep_until: int
+    text: str | None  # None if the post is no text
+    reply_to: bytes  # a post id, or empty
+    own: bool
+    via: str
+    first_seen_ms: int
+    held_contacts: int
+    held_others: int
+    forked: bool
+
+
+class Channel(NamedTuple):
+    """A channel that is joined."""
+
+    id: bytes
+    name: str
+    kind: str
+    unread: int  # posts of others after the read mark
+
+
+class Entry(NamedTuple):
+    """A post to insert: `text` is None where the body is none; `via` says how it came; wall milliseconds of when."""
+
+    id: bytes
+    post: Post
+    text: Text | None
+    via: str
+    first_seen_ms: int
+
+
+class Log:
+    """The log of one home. Errors as in `db`: CallerError at opening, DiskError later."""
+
+    seed: bytes  # of our identity, 32 bytes
+    name: str
+
+    def __init__(self, path: Path, key: bytes, durable: bool = True) -> None:
+        self._load(Database(path, key, _MIGRATIONS, durable=durable))
+
+    @classmethod
+    def create(cls, path: Path, key: bytes, seed: bytes, name: str, durable: bool = True) -> "Log":
+        """A new file for the identity with this 32-byte seed, whose owner goes by `name`."""
+        database = Database.create(path, key, _MIGRATIONS, durable=durable)
+        database.write("INSERT INTO node VALUES (1, ?, ?, 0, 0)", (seed, name))
+        public, _ = crypto.ed25519_keypair(seed)
+        database.write("INSERT INTO author VALUES (?, ?, ?, ?)", (_SELF, public, name, HLC_MAX))
+        database.commit()
+        log = cls.__new__(cls)
+        log._load(database)
+        return log
+
+    def _load(self, database: Database) -> None:
+        rows = database.read("SELECT seed, name FROM node")
+        if not rows:
+            database.close()
+            raise CallerError(Code.invalid, "log is unfinished: it was left in the middle of being made")
+        self._database = database
+        ((self.seed, self.name),) = rows
+        self._chains = Chains(database)
+        self._recall()
+
+    def _recall(self) -> None:
+        """Read what is kept in memory, at opening and after a rollback."""
+        read = self._database.read
+        self._opened: int
+        self._last_hlc: int
+        ((self._opened, self._last_hlc),) = read("SELECT opened, last_hlc FROM node")
+        self._node_changed = False
+        self._channels: dict[bytes, int] = dict(read("SELECT id, number FROM channel"))
+        self._joined = {channel for (channel,) in read("SELECT id FROM channel WHERE joined")}
+        self._authors: dict[bytes, tuple[int, int]] = {}  # number, HLC of the name
+        self._tags: dict[bytes, str] = {}
+        found = read("SELECT seq FROM sqlite_sequence WHERE name = 'post'")
+        self._last_cursor: int = found[0][0] if found else 0
+
+    # --- what the node remembers ---
+
+    def opened(self) -> int:
+        """The sequence in `carry` up to which envelopes were opened into this log."""
+        return self._opened
+
+    def set_opened(self, sequence: int) -> None:
+        """Remember `opened`, with the next commit."""
+        self._node_changed |= sequence != self._opened
+        self._opened = sequence
+
+    def last_hlc(self) -> int:
+        """The highest HLC of any post taken in, ours and others', 0 before the first."""
+        return self._last_hlc
+
+    def last_cursor(self) -> int:
+        """The cursor of the newest post, 0 before the first."""
+        return self._last_cursor
+
+    # --- channels ---
+
+    def join(self, channel: bytes, name: str, kind: str) -> None:
+        """Put a channel (16-byte id) on the list, again if it was left."""
+        self._database.write(
+            "INSERT INTO channel (id, name, kind, joined, read) VALUES (?, ?, ?, 1, 0)"
+            " ON CONFLICT (id) DO UPDATE SET joined = 1",
+            (channel, name, kind),
+        )
+        ((self._channels[channel],),) = self._database.read(
+            "SELECT number FROM channel WHERE id = ?", (channel,)
+        )
+        self._joined.add(channel)
+
+    def leave(self, channel: bytes) -> None:
+        """Take a channel off the list; its posts stay."""
+        self._database.write("UPDATE channel SET joined = 0 WHERE id = ?", (channel,))
+        self._joined.discard(channel)
+
+    def joined(self, channel: bytes) -> bool:
+        """Whether the channel is on the list."""
+        return channel in self._joined
+
+    def channels(self) -> list[Channel]:
+        """The channels on the list, by name."""
+        found = []
+        for number, identity, name, kind, mark in self._database.read(
+            "SELECT number, id, name, kind, read FROM channel WHERE joined ORDER BY name, id"
+        ):
+            ((unread,),) = self._database.read(
+                "SELECT (SELECT COUNT(*) FROM post WHERE channel = ?1 AND cursor > ?2 AND text IS NOT NULL)"
+                " - (SELECT COUNT(*) FROM post WHERE text IS NOT NULL AND cursor > ?2 AND chain IN"
+                " (SELECT number FROM chain WHERE channel = ?1 AND author = ?3))",
+                (number, mark, _SELF),
+            )
+            found.append(Channel(identity, name, kind, unread))
+        return found
+
+    def set_read(self, channel: bytes, cursor: int) -> None:
+        """Everything up to `cursor` in this channel was read; the mark never moves back."""
+        self._database.write("UPDATE channel SET read = ?2 WHERE id = ?1 AND read < ?2", (channel, cursor))
+
+    # --- posts coming in ---
+
+    def insert(
+        self, post_id: bytes, post: Post, text: Text | None, via: str, first_seen_ms: int
+    ) -> int | None:
+        """Take in one post; see `insert_many`."""
+        return self.insert_many([Entry(post_id, post, text, via, first_seen_ms)])[0]
+
+    def insert_many(self, entries: Sequence[tuple[bytes, Post, Text | None, str, int]]) -> list[int | None]:
+        """Take in posts of joined channels, as `Entry`; the cursor of each, None for what was there already."""
+        held = self._find([entry[0] for entry in entries])
+        cursors: list[int | None] = []
+        fresh = []
+        arrivals = []
+        for entry in entries:
+            post_id, post, text, _, _ = entry
+            if post_id in held:
+                cursors.append(None)
+                continue
+            held[post_id] = 0
+            self._last_cursor += 1
+            cursors.append(self._last_cursor)
+            fresh.append(entry)
+            arrivals.append(Arrival(post_id, post, self._channels[post.channel], self._author(post, text)))
+            if post.hlc > self._last_hlc:
+                self._last_hlc = post.hlc
+                self._node_changed = True
+        if not fresh:
+            return cursors
+        numbers, forks = self._chains.extend(arrivals, self._find)
+        self._database.write_many(
+            "INSERT INTO post (id, channel, chain, sequence, parents, hlc, kind, keep_until, text, reply_to, via,"
+            " first_seen_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    post_id, arrival.channel, number, post.sequence, post.parents, post.hlc, post.kind,
+                    post.keep_until, text.text if text else None, text.reply_to if text else b"", via, seen_ms,
+                )
+                for (post_id, post, text, via, seen_ms), arrival, number in zip(fresh, arrivals, numbers, strict=True)
+            ],
+        )  # fmt: skip
+        if forks:
+            self._database.write_many("UPDATE post SET forked = 1 WHERE chain = ? AND sequence = ?", forks)
+        return cursors
+
+    def _find(self, ids: Sequence[bytes]) -> dict[bytes, int]:
+        """The chain numbers of those posts that are here."""
+        wanted = set(ids)
+        found = {}
+        for some in slices(ids):
+            for post_id, chain in self._database.read(
+                f"SELECT id, chain FROM post WHERE substr(id, 1, 8) IN {marks(some)}",
+                [each[:8] for each in some],
+            ):
+                if post_id in wanted:
+                    found[post_id] = chain
+        return found
+
+    def _author(self, post: Post, text: Text | None) -> int:
+        """The number of a post's author, who is noted at first sight; and its name, if this is the newest."""
+        known = self._authors.get(post.author)
+        if known is None:
+            rows = self._database.read("SELECT number, name_hlc FROM author WHERE key = ?", (post.author,))
+            if not rows:
+                self._database.write(
+                    "INSERT INTO author (key, name, name_hlc) VALUES (?, '', 0)", (post.author,)
+                )
+                rows = self._database.read(
+                    "SELECT number, name_hlc FROM author WHERE key = ?", (post.author,)
+                )
+                self._tags.clear()
+            known = self._authors[post.author] = rows[0][0], rows[0][1]
+        number, name_hlc = known
+        if text is not None and text.name and post.hlc > name_hlc:
+            self._database.write(
+                "UPDATE author SET name = ?, name_hlc = ? WHERE number = ?", (text.name, post.hlc, number)
+            )
+            self._authors[post.author] = number, post.hlc
+        return number
+
+    def count_held(self, post_id: bytes, contacts: int = 0, others: int = 1) -> None:
+        """Note that so many more peers said they hold this post."""
+        self._database.write(
+            "UPDATE post SET held_contacts = held_contacts + ?, held_others = held_others + ?"
+            " WHERE substr(id, 1, 8) = ? AND id = ?",
+            (contacts, others, post_id[:8], post_id),
+        )
+
+    # --- what a new post names ---
+
+    def last_own(self, channel: bytes) -> bytes | None:
+        """The id of our own newest post in a channel, of whichever incarnation."""
+        return self._chains.last_of(self._channels[channel], _SELF)
+
+    def heads(self, channel: bytes, limit: int) -> list[bytes]:
+        """Ids of posts in a channel without a known child, newest first."""
+        return self._chains.heads(self._channels[channel], limit)
+
+    # --- posts going out ---
+
+    def after(self, cursor: int, channel: bytes | None, limit: int) -> list[Row]:
+        """Up to `limit` posts after a cursor, of one channel or all joined ones, in the order of the log."""
+        if channel is None:
+            return self._rows("WHERE p.cursor > ? AND p.text IS NOT NULL AND c.joined", cursor, limit)
+        number = self._channels[channel]
+        return self._rows(
+            "WHERE p.cursor > ? AND p.text IS NOT NULL AND p.channel = ?", cursor, number, limit
+        )
+
+    def latest(self, channel: bytes | None, limit: int, since_ms: int | None = None) -> list[Row]:
+        """The newest `limit` posts, of one channel or all joined ones, oldest first, parents before children.
+
+        `since_ms`: only those whose authors dated them then or later, wall milliseconds since 1970.
+        """
+        hlc = (since_ms or 0) << 16
+        rows: list[Row] = []
+        for each in [channel] if channel is not None else sorted(self._joined):
+            rows += self._rows(
+                "WHERE p.channel = ? AND p.hlc >= ? AND p.text IS NOT NULL",
+                self._channels[each], hlc, limit, order="p.hlc DESC, p.id DESC",
+            )  # fmt: skip
+        rows.sort(key=_time)
+        return causal(rows[-limit:] if limit else [])
+
+    def row(self, post_id: bytes) -> Row | None:
+        """The post with this 32-byte id, shown or not."""
+        rows = self._rows("WHERE substr(p.id, 1, 8) = ? AND p.id = ?", post_id[:8], post_id, 1)
+        return rows[0] if rows else None
+
+    def find(self, prefix: str, limit: int = 10) -> list[Row]:
+        """Up to `limit` posts whose hex id begins with `prefix` (lower-case hex digits, at least one)."""
+        low, high = bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
+        return self._rows(
+            "WHERE substr(p.id, 1, 8) BETWEEN ? AND ? AND p.id BETWEEN ? AND ?",
+            low[:8], high[:8], low, high, limit, order="p.id",
+        )  # fmt: skip
+
+    def _rows(self, where: str, *values: Any, order: str = "p.cursor") -> list[Row]:
+        self._chains.flush()
+        return [
+            Row._make((*row[:15], row[15] == 1, *row[16:20], row[20] == 1))
+            for row in self._database.read(f"{_SELECT}{where} ORDER BY {order} LIMIT ?", values)
+        ]
+
+    def count_posts(self) -> int:
+        """How many posts there are to be shown."""
+        ((count,),) = self._database.read(
+            "SELECT COUNT(*) FROM channel c CROSS JOIN post p ON p.channel = c.number AND p.text IS NOT NULL"
+            " WHERE c.joined"
+        )
+        return int(count)
+
+    def missing(self, channel: bytes | None = None) -> list[tuple[bytes | None, bytes, int]]:
+        """(author or None if unknown, channel id, how many are missing), of one channel or all joined ones."""
+        found: list[tuple[bytes | None, bytes, int]] = []
+        for each in [channel] if channel is not None else sorted(self._joined):
+            for number, count in self._chains.missing(self._channels[each]):
+                rows = self._database.read("SELECT key FROM author WHERE number = ?", (number,))
+                found.append((rows[0][0] if rows else None, each, count))
+        return found
+
+    def author_name(self, author: bytes) -> str:
+        """The current name of an author, as it came; empty if none did."""
+        rows = self._database.read("SELECT name FROM author WHERE key = ?", (author,))
+        return rows[0][0] if rows else ""
+
+    def tag(self, author: bytes) -> str:
+        """The first hex digits of an author's key, at least 4, as many as tell it from all others known here."""
+        tag = self._tags.get(author)
+        if tag is None:
+            neighbours = self._database.read(
+                "SELECT * FROM (SELECT key FROM author WHERE key < ?1 ORDER BY key DESC LIMIT 1) UNION ALL"
+                " SELECT * FROM (SELECT key FROM author WHERE key > ?1 ORDER BY key LIMIT 1)",
+                (author,),
+            )
+            size = TAG_DIGITS
+            while any(key.hex()[:size] == author.hex()[:size] for (key,) in neighbours):
+                size += 1
+            tag = self._tags[author] = author.hex()[:size]
+        return tag
+
+    # --- transactions ---
+
+    def commit(self) -> None:
+        """Make what was written durable."""
+        self._chains.flush()
+        if self._node_changed:
+            self._database.write("UPDATE node SET opened = ?, last_hlc = ?", (self._opened, self._last_hlc))
+            self._node_changed = False
+        self._database.commit()
+        self._chains.trim()
+        if len(self._authors) > AUTHORS_MAX:
+            self._authors.clear()
+        if len(self._tags) > AUTHORS_MAX:
+            self._tags.clear()
+
+    def rollback(self) -> None:
+        """Forget what was written since the last commit."""
+        self._database.rollback()
+        self._chains.forget()
+        self._recall()
+
+    def close(self) -> None:
+        """Forget what was not committed and let go of the file."""
+        self._database.close()
+
+
+def _time(row: Row) -> tuple[int, bytes]:
+    return row.hlc, row.id
+
+
+def causal(rows: Sequence[Row]) -> list[Row]:
+    """Rows that stand in order of (HLC, id), with every parent moved before its children.
+
+    Honest stamps are in that order already; this is for those that lie. Ready rows come out by (HLC, id).
+    """
+    place = {row.id: index for index, row in enumerate(rows)}
+    waits = [0] * len(rows)
+    children: list[list[int]] = [[] for _ in rows]
+    disorder = False
+    for index, row in enumerate(rows):
+        for start in range(0, len(row.parents), ID_SIZE):
+            parent = place.get(row.parents[start : start + ID_SIZE])
+            if parent is not None:
+                waits[index] += 1
+                children[parent].append(index)
+                disorder |= parent > index
+    if not disorder:
+        return list(rows)
+    ready = [index for index, count in enumerate(waits) if not count]
+    heapify(ready)
+    ordered = []
+    while ready:
+        index = heappop(ready)
+        ordered.append(rows[index])
+        for child in children[index]:
+            waits[child] -= 1
+            if not waits[child]:
+                heappush(ready, child)
+    return ordered
