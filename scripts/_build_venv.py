@@ -83,7 +83,7 @@ def build(needs: str, lock: IO[str]) -> None:
     """Build the set `needs` aside, then put it in the place of .venv; one line and exit 1 if that fails."""
     # The resolved binary carries its version in its name: when the system moves on to another Python,
     # it is gone, and not silently another one.
-    made = run([os.path.realpath(sys.executable), "-I", "-m", "venv", str(NEW)], lock)
+    made = run([os.path.realpath(sys.executable), "-I", "-m", "venv", "--prompt", "meshd", str(NEW)], lock)
     if made.returncode:
         fail(f"python -m venv failed: {(made.stderr or made.stdout).strip().rpartition(chr(10))[2]}")
     pip = [str(NEW / "bin/python"), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "-q"]
