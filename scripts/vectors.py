@@ -18,9 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 import vectors_noise  # noqa: E402  (the checkout's own modules, found through the line above)
+import vectors_reconcile  # noqa: E402
 
 FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "noise-xxpsk0.json": vectors_noise.xxpsk0,
+    vectors_reconcile.FILE: vectors_reconcile.vectors,
 }
 
 

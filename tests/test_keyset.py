@@ -150,12 +150,12 @@ def test_any_order_of_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyset_module, "BLOCK_SIZE", 4)
     monkeypatch.setattr(keyset_module, "STRIDE", 2)
     case = SetMachine.TestCase
-    case.settings = settings(max_examples=60, stateful_step_count=30, deadline=None, derandomize=True)
+    case.settings = settings(max_examples=60, stateful_step_count=30)
     case("runTest").runTest()
 
 
 @given(st.sets(st.binary(min_size=40, max_size=40), max_size=12), st.binary(max_size=40))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 def test_a_prefix_is_a_key_filled_up_with_zeros(keys: set[bytes], prefix: bytes) -> None:
     keyset = KeySet(keys)
     assert keyset.rank(prefix) == keyset.rank(prefix.ljust(40, b"\0"))
