@@ -4,11 +4,13 @@ The rule: envelopes are kept exactly as they came, under their key (`u64 expiry 
 bytes), and the file never says which are ours: that stands in `log`, so that `carry` may go on relaying while
 `log` is locked.
 
-Envelopes are found by id, since peers ask by the beginning of one: the one index holds id and hour, so that
-the whole set loads from it alone. Its order, that of reconcile and of expiry, is kept in memory. The order of
-arrival is `sequence`, which grows by one and is never used again, even after removal (AUTOINCREMENT): `log`
-remembers up to which sequence it has opened. Envelopes are given in the order of arrival too, so that whoever
-gets many gets parents mostly before their children, and each author's posts in a row.
+Envelopes are found by id, since peers ask by the beginning of one. The index holds eight bytes of it, which
+tell envelopes apart well enough (whatever they bring up is compared in full) and leave a third of the pages to
+rewrite at each commit; that an envelope comes once is seen to by the set in memory, which loads from here at
+start and keeps the order of reconcile and of expiry. The order of arrival is `sequence`, which grows by one and
+is never used again, even after removal (AUTOINCREMENT): `log` remembers up to which sequence it has opened.
+Envelopes are given in the order of arrival too, so that whoever gets many gets parents mostly before their
+children, and each author's posts in a row.
 
 The network key and the addresses typed in by the user are here as well: a locked node needs them to find
 peers.
@@ -23,10 +25,11 @@ from meshd.store.db import Database, marks, slices
 
 _MIGRATIONS = (
     (
-        "CREATE TABLE network (one INTEGER PRIMARY KEY CHECK (one = 1), key BLOB NOT NULL, kind TEXT NOT NULL)",
-        "CREATE TABLE envelope (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, hour INTEGER NOT NULL,"
-        " raw BLOB NOT NULL)",
-        "CREATE UNIQUE INDEX envelope_id ON envelope (id, hour)",
+        """CREATE TABLE network (
+            one INTEGER PRIMARY KEY CHECK (one = 1), key BLOB NOT NULL, kind TEXT NOT NULL)""",
+        """CREATE TABLE envelope (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, hour INTEGER NOT NULL, raw BLOB NOT NULL)""",
+        "CREATE INDEX envelope_id ON envelope (substr(id, 1, 8))",
         "CREATE TABLE address (address TEXT PRIMARY KEY, added_ms INTEGER NOT NULL) WITHOUT ROWID",
     ),
 )
@@ -77,10 +80,13 @@ class Carry:
 
     def remove(self, keys: Sequence[bytes]) -> None:
         """Delete the envelopes with these keys, as far as they are here."""
-        self._database.write_many("DELETE FROM envelope WHERE id = ?", [(key[8:],) for key in keys])
+        self._database.write_many(
+            "DELETE FROM envelope WHERE substr(id, 1, 8) = ? AND id = ?",
+            [(key[8:16], key[8:]) for key in keys],
+        )
 
     def count(self) -> int:
-        """How many envelopes there are, by going through the index."""
+        """How many envelopes there are, by counting them."""
         ((count,),) = self._database.read("SELECT COUNT(*) FROM envelope")
         return int(count)
 
@@ -89,22 +95,26 @@ class Carry:
         return self._last
 
     def keys(self) -> Iterator[bytes]:
-        """All keys, in the order of their ids, from the index alone."""
-        last = b""
+        """All keys, in the order of arrival. Columns before `raw` are read without the rest of a long row."""
+        last = 0
         while rows := self._database.read(
-            "SELECT id, hour FROM envelope WHERE id > ? ORDER BY id LIMIT ?", (last, _KEYS_AT_ONCE)
+            "SELECT sequence, hour, id FROM envelope WHERE sequence > ? ORDER BY sequence LIMIT ?",
+            (last, _KEYS_AT_ONCE),
         ):
-            yield from (envelope_key(hour, identity) for identity, hour in rows)
+            yield from [envelope_key(hour, identity) for _, hour, identity in rows]
             last = rows[-1][0]
 
     def sequences(self, short_ids: Sequence[bytes]) -> dict[bytes, int]:
         """The sequences of the envelopes whose ids begin with these 16 bytes, as far as they are here."""
         found = {}
-        for short in short_ids:
-            for sequence, identity in self._database.read(
-                "SELECT sequence, id FROM envelope WHERE id >= ? ORDER BY id LIMIT 1", (short,)
+        wanted = set(short_ids)
+        for some in slices(short_ids):
+            for sequence, short in self._database.read(
+                "SELECT sequence, substr(id, 1, 16) FROM envelope"
+                f" WHERE substr(id, 1, 8) IN {marks(some)} ORDER BY sequence",
+                [each[:8] for each in some],
             ):
-                if identity.startswith(short):
+                if short in wanted:
                     found[short] = sequence
         return found
 
