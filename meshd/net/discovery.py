@@ -6,9 +6,10 @@ only from port 5353 and from an address that belongs to that interface's network
 paid for by the byte, READ_RATE a second for each socket: what a flood brings beyond that the kernel drops at
 no cost to us.
 
-An announcement is made only on networks that were there when it was given. A network that appears later waits
-for the next one, which the core draws as soon as it hears of the change; so no network ever sees the names
-that another one saw. For the same reason nothing is said, not even goodbye, on an interface whose networks
+Discovery is the one that watches the interfaces, in every mode, and says NetworkChanged: it closes the
+sockets of what went, then tells the core, which draws new names; and an announcement is made only on networks
+that were there when it was given and have stayed. So no network ever sees the names that another one saw,
+whatever the timing, and for the same reason nothing is said, not even goodbye, on an interface whose networks
 have changed.
 
 Modes: `announce` speaks and listens. `listen` sends no packet at all, neither questions nor answers; it hears
@@ -23,6 +24,7 @@ DiscoveryState tells whether any works. None of it ever ends `run`.
 import contextlib
 import errno
 import ipaddress
+import math
 import random
 import socket
 import struct
@@ -33,7 +35,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from meshd.events import DiscoveryState, PeerFound, PeerLost
+from meshd.events import DiscoveryState, NetworkChanged, PeerFound, PeerLost
 from meshd.limits import ADDRESSES_PER_INSTANCE_MAX
 from meshd.net import interfaces
 from meshd.net.interfaces import Interface
@@ -50,7 +52,7 @@ OWN_MAX = 16  # former instances of ours that still may be heard
 
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29  # <linux/in.h>, <linux/in6.h>; not in the socket module
 
-Emit = Callable[[PeerFound | PeerLost | DiscoveryState], None]
+Emit = Callable[[PeerFound | PeerLost | DiscoveryState | NetworkChanged], None]
 Watch = Callable[[interfaces.OnChange], Awaitable[None]]
 Key = tuple[int, socket.AddressFamily]  # interface index and family
 
@@ -110,10 +112,12 @@ def _bind_to_device(udp: socket.socket, name: str) -> None:
 
 
 class Discovery:
-    """Announces this node and reports others; `on_event` gets PeerFound, PeerLost and DiscoveryState.
+    """Announces this node and reports others; `on_event` gets PeerFound, PeerLost, DiscoveryState,
+    NetworkChanged.
 
     PeerFound comes again when an instance's addresses change. An instance that is forgotten for want of room
-    is not reported lost.
+    is not reported lost. NetworkChanged means that a network appeared or went since the last `announce` (or
+    since `run` began), and asks for the next `announce`.
     """
 
     def __init__(
@@ -137,7 +141,7 @@ class Discovery:
         self._reported: dict[str, PeerFound] = {}
         self._ours: Announcement | None = None
         self._own: deque[str] = deque(maxlen=OWN_MAX)
-        self._networks: frozenset[tuple[int, str]] = frozenset()  # where `_ours` may be announced
+        self._networks: frozenset[tuple[int, str]] | None = None  # where `_ours` may be announced
         self._state: DiscoveryState | None = None
         self._nursery: trio.Nursery | None = None
 
@@ -146,26 +150,22 @@ class Discovery:
 
         Instance and host are random labels of letters and digits, tag is 32 hex characters.
         """
-        if self._mode != "announce":
-            self._own.append(instance)
-            return
-        self._ours = Announcement(instance, host, port, tag)
-        self._own.append(instance)
         self._networks = interfaces.networks(self._snapshot())
+        self._own.append(instance)
+        if self._mode == "announce":
+            self._ours = Announcement(instance, host, port, tag)
         for station in self._stations.values():
             self._announce_on(station)
 
     def _announce_on(self, station: _Station) -> None:
-        if station.segment is not None and station.interface.networks() <= self._networks:
+        if self._ours is None or station.segment is None or self._networks is None:
+            return
+        if station.interface.networks() <= self._networks:
             station.segment.announce(self._ours, trio.current_time())
             station.woken.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Work until cancelled, then say goodbye (within half a second). In mode off it returns at once."""
-        if self._mode == "off":
-            self._emit(DiscoveryState("off", True, ""))
-            task_status.started()
-            return
+        """Work until cancelled, then say goodbye (within half a second)."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             task_status.started()
@@ -182,10 +182,7 @@ class Discovery:
 
     def _refresh(self, found: tuple[Interface, ...], changed: frozenset[int]) -> None:
         """Follow the interfaces: a station for each family of each that carries multicast."""
-        wanted: dict[Key, Interface] = {}
-        for interface in found:
-            for ip, _ in interface.addresses if interface.multicast else ():
-                wanted[interface.index, socket.AF_INET if ip.version == 4 else socket.AF_INET6] = interface
+        wanted = {} if self._mode == "off" else _stations_for(found)
         for key, station in list(self._stations.items()):
             if (
                 key not in wanted
@@ -207,6 +204,12 @@ class Discovery:
                     self._announce_on(known)
         self._trouble.pop(None, None)
         self._report_state()
+        there = frozenset(network for network in interfaces.networks(found) if network[0] not in changed)
+        fresh = self._networks is not None and not there <= self._networks
+        if self._networks is not None:
+            self._networks &= there
+        if changed or fresh:
+            self._emit(NetworkChanged())
 
     def _close(self, key: Key) -> None:
         station = self._stations.pop(key)
@@ -246,10 +249,9 @@ class Discovery:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._listen, segment, station, udp)
                     await self._speak(key, segment, station, udp)
-            except trio.Cancelled:
-                if station.leaves_politely:
+            finally:
+                if station.leaves_politely and trio.current_effective_deadline() == -math.inf:  # cancelled
                     await self._say_goodbye(segment, station, udp)
-                raise
 
     async def _speak(
         self, key: Key, segment: Segment, station: _Station, udp: trio.socket.SocketType
@@ -327,12 +329,20 @@ class Discovery:
         self._report_state()
 
     def _report_state(self) -> None:
-        ok = any(key not in self._trouble for key in self._stations)
+        ok = self._mode == "off" or any(key not in self._trouble for key in self._stations)
         reason = "" if ok else next(iter(self._trouble.values()), "no network that carries multicast is up")
         state = DiscoveryState(self._mode, ok, reason)
         if state != self._state:
             self._state = state
             self._emit(state)
+
+
+def _stations_for(found: tuple[Interface, ...]) -> dict[Key, Interface]:
+    wanted: dict[Key, Interface] = {}
+    for interface in found:
+        for ip, _ in interface.addresses if interface.multicast else ():
+            wanted[interface.index, socket.AF_INET if ip.version == 4 else socket.AF_INET6] = interface
+    return wanted
 
 
 def _is_neighbour(segment: Segment, sender: tuple[str, int] | tuple[str, int, int, int]) -> bool:

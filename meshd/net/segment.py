@@ -86,7 +86,7 @@ class Segment:
 
     # --- speaking ---
 
-    def announce(self, ours: Announcement | None, now: float) -> None:
+    def announce(self, ours: Announcement, now: float) -> None:
         """Announce this from now on, and say goodbye to what was announced here before; the same again
         repeats it."""
         if self._silent:
@@ -96,7 +96,7 @@ class Segment:
         if self._ours != ours:
             self._answered = -NEVER
         self._ours = ours
-        self._answers = [] if ours is None else [now, now + REPEAT_S]
+        self._answers = [now, now + REPEAT_S]
 
     def due(self) -> float:
         """When `speak` or `expire` has something to do next."""
@@ -153,6 +153,8 @@ class Segment:
                 for instance, sighting in self.sightings.items()
                 if sighting.complete and sighting.expires - now > LIFETIME_MIN_S * 0.6
             ][-KNOWN_MAX:]
+            if self._ours is not None:  # what we multicast comes back to us; this keeps us from answering it
+                known.append((self._ours.instance, TTL_S))
         if ask:
             self._ask, self._asked = NEVER, now
             for instance, sighting in self._lacking()[-MISSING_MAX:]:
@@ -174,13 +176,9 @@ class Segment:
 
     def on_link(self, source: IP) -> bool:
         """Whether a packet from here can come from this network at all (RFC 6762 §11)."""
-        return (
-            (source.version == 6
-            and source.is_link_local)
-            or any(
-                source.version == ip.version and int(source) ^ int(ip) < 1 << (ip.max_prefixlen - size)
-                for ip, size in self.interface.addresses
-            )
+        return (source.version == 6 and source.is_link_local) or any(
+            source.version == ip.version and int(source) ^ int(ip) < 1 << (ip.max_prefixlen - size)
+            for ip, size in self.interface.addresses
         )
 
     def questioned(self, packet: Packet, now: float) -> bytes | None:
