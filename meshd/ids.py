@@ -32,6 +32,7 @@ LABEL_LINK_PSK = b"meshd/1 link psk"
 LABEL_DISCOVERY = b"meshd/1 discovery"
 LABEL_FINGERPRINT = b"meshd/1 identity words"
 LABEL_KEYSLOT = b"meshd/1 keyslot check"
+LABEL_INVITE = b"meshd/1 network invite"
 
 # The open commons: everybody has this key, so it keeps nobody out. Treat what is said there as watched.
 COMMONS_KEY = hashlib.blake2b(b"meshd/1 the open commons", digest_size=32).digest()
@@ -73,7 +74,9 @@ def channel_name(text: str) -> str:
     name = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.removeprefix("#")).casefold())
     bad = any(c.isspace() or c in ":#" or unicodedata.category(c)[0] == "C" for c in name)
     if bad or not 1 <= len(name.encode(errors="replace")) <= 64:
-        raise CallerError(Code.usage, "a channel name has 1 to 64 bytes and no space, colon, # or control character")
+        raise CallerError(
+            Code.usage, "a channel name has 1 to 64 bytes and no space, colon, # or control character"
+        )
     return name
 
 
@@ -113,9 +116,17 @@ class Address(NamedTuple):
         bracketed = host.startswith("[") and host.endswith("]")
         if bracketed:
             host = host[1:-1]
-        wrong = not colon or not host or (":" in host) != bracketed or not port_text.isascii() or not port_text.isdigit()
+        wrong = (
+            not colon
+            or not host
+            or (":" in host) != bracketed
+            or not port_text.isascii()
+            or not port_text.isdigit()
+        )
         if wrong or any(c.isspace() or not c.isprintable() for c in host) or len(host) > 255:
-            raise CallerError(Code.usage, "an address is HOST:PORT, or [IPv6]:PORT; example: 192.168.1.7:4040")
+            raise CallerError(
+                Code.usage, "an address is HOST:PORT, or [IPv6]:PORT; example: 192.168.1.7:4040"
+            )
         if bracketed:
             try:
                 host = str(ipaddress.IPv6Address(host))

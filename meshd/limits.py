@@ -69,9 +69,16 @@ BACKOFF_MAX_MS = 60_000  # … doubling up to this, with a quarter of jitter
 
 # Log and RPC
 READ_LIMIT_DEFAULT = 50  # posts a read shows
+READ_LIMIT_MAX = 100_000  # posts one read may ask for; the answer's size is bounded besides
+WAIT_MS = 30_000  # how long a command waits if its caller does not say
 RPC_LINE_SIZE_MAX = 8 * 1024 * 1024  # one JSON value
 RPC_BATCH_MAX = 1000  # requests in one batch
 RPC_CLIENTS_MAX = 64  # at once
+RPC_UNREAD_SIZE_MAX = 32 * 1024 * 1024  # of lines not yet ended, all clients together
+RPC_UNSENT_SIZE_MAX = 1024 * 1024  # of answers a client has not taken, before we read on from it
+RPC_WAITING_MAX = 64  # commands of one client under way, before we read on from it
+RPC_SLICE_MAX = 256  # posts read from the log at once for one subscriber: a few milliseconds
+RPC_SLICE_SIZE = 1024 * 1024  # … or, when they are long, until so many bytes are ready
 STEP_BUDGET = 256  # posts a long step handles before it asks for a Wake
 
 # Keyslot (protocol.md does not need it: a file of one home)
@@ -80,3 +87,10 @@ KEYSLOT_PASSES = 3  # Argon2id passes, used and least accepted: 0.4 s a guess wi
 KEYSLOT_MEM_BYTES_MAX = 1024 * 1024 * 1024  # more is a tampered file that wants the machine to swap
 KEYSLOT_PASSES_MAX = 16  # more is a tampered file that wants the start to take minutes
 KEYSLOT_SIZE_MAX = 1024  # it has 163 bytes; bounds what is read of a file that is something else
+
+# What is asked for
+WANTS_MAX = 100_000  # ids one link may ask for, or we may wait for: a day of a busy town
+WANTED_MS = 10_000  # after this, somebody else is asked
+ROUND_MS = 30_000  # a round that made no step for so long is given up
+TAKING_IN_MS = 300  # silence after which a link has brought all it had, and others are answered
+HELD_POSTS_MAX = 4096  # own posts whose receipts are counted

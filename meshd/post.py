@@ -82,7 +82,11 @@ def parse(signed: bytes) -> Post:
         raise PeerError("a kind out of range")
     if len(post.body) > limits.BODY_SIZE_MAX:
         raise PeerError("a body too long")
-    if not post.hlc < post.keep_until * HOUR_MS << 16 <= (post.time_ms + limits.KEEP_HOURS_MAX * HOUR_MS) << 16:
+    if (
+        not post.hlc
+        < post.keep_until * HOUR_MS << 16
+        <= (post.time_ms + limits.KEEP_HOURS_MAX * HOUR_MS) << 16
+    ):
         raise PeerError("a keep-until before the post's own time, or too long after it")
     return post
 

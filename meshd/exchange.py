@@ -1,0 +1,271 @@
+"""The exchange of envelopes over open sessions: reconcile, have, want, give, gone.
+
+The rule: this is where the set meets the links. It decides what is sent to whom and hands messages to `send`; it
+never touches bytes of a link. Bodies are read from carry only when a link has room for them, so that a slow link costs
+ids and no memory. What is given by a link is taken in through `Intake` and passed on by the rules of gossip.
+
+Receipts: a peer that sends `have` or `give` for a post of our own holds it; each link counts once
+(protocol.md, "Exchange").
+"""
+
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+
+from meshd import codec
+from meshd.events import Now
+from meshd.ids import REFERENCE_SIZE, key_reference
+from meshd.intake import Intake
+from meshd.limits import (
+    EXPIRES_SOON_S,
+    EXPIRY_AHEAD_HOURS_MAX,
+    GIVE_SIZE_MAX,
+    HELD_POSTS_MAX,
+    RECONCILE_FRAME_SIZE,
+    REFERENCES_MAX,
+)
+from meshd.post import HOUR_MS
+from meshd.proto.gossip import Outflow, Wanted
+from meshd.proto.keyset import KeySet
+from meshd.proto.message import SHORT_ID_SIZE, Give, Gone, Have, Hello, Message, Reconcile, Want
+from meshd.proto.reconcile import Initiator, respond
+from meshd.proto.rounds import Rounds
+from meshd.store.carry import Carry
+
+_BATCH = 256  # bodies looked up at a time
+
+
+class Exchange:
+    """Owns what every open link is to be given, has been asked, and is being reconciled with."""
+
+    def __init__(
+        self,
+        carry: Carry,
+        keyset: KeySet,
+        intake: Intake,
+        send: Callable[[int, Message], None],
+        rng: random.Random,
+        now: Now,
+    ) -> None:
+        self._carry, self._keyset, self._intake, self._send = carry, keyset, intake, send
+        self.rounds = Rounds(rng, now.mono_ms)
+        self._wanted = Wanted()
+        self._outflows: dict[int, Outflow] = {}
+        self._floors: dict[int, int] = {}  # the floor hour that each peer last told
+        self._own: OrderedDict[bytes, tuple[bytes, set[int]]] = OrderedDict()  # reference → id, holders
+        self._held: list[bytes] = []
+        self.received = self.sent = 0  # envelopes
+
+    # --- links ---
+
+    def floor_hour(self, now: Now) -> int:
+        """The first hour that is compared: what expires within 15 minutes is left out."""
+        return (now.wall_ms + EXPIRES_SOON_S * 1000) // HOUR_MS + 1
+
+    def hello(self, now: Now) -> tuple[int, int, bytes]:
+        """Our floor hour, and the count and fingerprint of what we hold from there on."""
+        floor_hour = self.floor_hour(now)
+        first = self._keyset.rank(floor_hour.to_bytes(8, "big"))
+        return floor_hour, len(self._keyset) - first, self._keyset.fingerprint(first, len(self._keyset))
+
+    def opened(self, link: int, hello: Hello, *, dialled: bool, now: Now) -> None:
+        """A session is open: the side that has more asks first, the dialler if both have as many."""
+        floor_hour, count, fingerprint = self.hello(now)
+        self._outflows[link] = Outflow()
+        self._floors[link] = hello.floor_hour
+        equal = (floor_hour, count, fingerprint) == (hello.floor_hour, hello.count, hello.fingerprint)
+        ask = not equal and (count > hello.count or (count == hello.count and dialled))
+        self.rounds.opened(link, ask=ask, mono_ms=now.mono_ms)
+
+    def closed(self, link: int) -> None:
+        """A session is gone, with all that was queued for it."""
+        self._outflows.pop(link, None)
+        self._floors.pop(link, None)
+        self._wanted.closed(link)
+        self.rounds.closed(link)
+
+    # --- messages in ---
+
+    def receive(self, link: int, message: Message, via: str, now: Now) -> None:
+        """Act on a message of an open session; PeerError closes its link."""
+        match message:
+            case Reconcile(answer=0):
+                self._question(link, message, now)
+            case Reconcile():
+                self._answer(link, message, now)
+            case Have(references):
+                self._have(link, references, now)
+            case Want(ids):
+                self._outflows[link].ask(codec.chop(ids, SHORT_ID_SIZE, REFERENCES_MAX))
+            case Give(fresh, envelopes):
+                self._give(link, fresh, codec.split(envelopes), via, now)
+            case Gone(ids):
+                for short in codec.chop(ids, SHORT_ID_SIZE, REFERENCES_MAX):
+                    self._wanted.came(short)
+
+    def _give(self, link: int, fresh: int, raws: list[bytes], via: str, now: Now) -> None:
+        taken = self._intake.take(raws, via, now)
+        self.received += len(taken.new)
+        for key in [key for _, key in taken.new] + taken.known:
+            self._wanted.came(key[8:24])
+            self._held_by(link, key_reference(key))
+        if not fresh:
+            self.rounds.taking_in(link, now.mono_ms)
+        if taken.new:
+            self._spread(taken.new, link, fresh=bool(fresh))
+            self._outflows[link].announce += [key_reference(key) for _, key in taken.new]
+        if taken.error is not None:
+            raise taken.error
+
+    def _have(self, link: int, references: bytes, now: Now) -> None:
+        lacking = []
+        first_hour, last_hour = now.wall_ms // HOUR_MS, now.wall_ms // HOUR_MS + EXPIRY_AHEAD_HOURS_MAX
+        for reference in codec.chop(references, REFERENCE_SIZE, REFERENCES_MAX):
+            self._held_by(link, reference)
+            in_time = first_hour < int.from_bytes(reference[:4], "big") <= last_hour
+            if in_time and self._keyset.starting_with(bytes(4) + reference) is None:
+                lacking.append(reference[4:])
+        self._want(link, lacking, now)
+
+    def _want(self, link: int, ids: list[bytes], now: Now) -> None:
+        asked = self._wanted.ask(ids, link, now.mono_ms)
+        for start in range(0, len(asked), REFERENCES_MAX):
+            self._send(link, Want(b"".join(asked[start : start + REFERENCES_MAX])))
+
+    # --- reconcile ---
+
+    def _begin(self, link: int, now: Now) -> None:
+        """Ask a link whether our sets differ; not while envelopes are still on their way to it or from it."""
+        on_the_way = self._outflows[link].owing() or self._wanted.count(link, now.mono_ms)
+        if on_the_way or self.rounds.is_taking_in(now.mono_ms):
+            self.rounds.postpone(link, now.mono_ms)
+            return
+        floor_hour = max(self.floor_hour(now), self._floors[link])
+        opening = Initiator(self._keyset, floor_hour, RECONCILE_FRAME_SIZE).probe()
+        self._ask(link, self.rounds.begin(link, floor_hour, now.mono_ms), floor_hour, opening)
+
+    def _ask(self, link: int, number: int, floor_hour: int, payload: bytes) -> None:
+        count = len(self._keyset) - self._keyset.rank(floor_hour.to_bytes(8, "big"))
+        self._send(link, Reconcile(0, number, floor_hour, count, payload))
+
+    def _question(self, link: int, question: Reconcile, now: Now) -> None:
+        self._floors[link] = question.floor_hour
+        count = len(self._keyset) - self._keyset.rank(question.floor_hour.to_bytes(8, "big"))
+        if question.count > count and self.rounds.park(link, question, now.mono_ms):
+            return
+        answer = respond(self._keyset, question.floor_hour, question.payload, RECONCILE_FRAME_SIZE)
+        if question.count > count and len(answer) > 1:
+            self.rounds.taking_in(link, now.mono_ms)
+        self._send(link, Reconcile(1, question.round, self.floor_hour(now), count, answer))
+
+    def _answer(self, link: int, answer: Reconcile, now: Now) -> None:
+        self._floors[link] = answer.floor_hour
+        current = self.rounds.current(link, answer.round)
+        if current is None:
+            return
+        found = Initiator(self._keyset, current.floor_hour, RECONCILE_FRAME_SIZE).receive(answer.payload)
+        self._outflows[link].ask([key[8:24] for key in found.have])
+        self._want(link, [short[:SHORT_ID_SIZE] for short in found.need], now)
+        if found.have or found.need:
+            current.differed = True
+        if found.reply is None:
+            self.rounds.ended(link, now.mono_ms)
+        else:
+            self.rounds.stepped(link, now.mono_ms)
+            self._ask(link, answer.round, current.floor_hour, found.reply)
+
+    def tick(self, now: Now) -> None:
+        """Begin the rounds that are due, and answer who had to wait."""
+        while (unparked := self.rounds.unparked(now.mono_ms)) is not None:
+            self._question(*unparked, now)
+        for link in self.rounds.due(now.mono_ms):
+            self._begin(link, now)
+
+    def next_deadline(self) -> int | None:
+        """When `tick` has something to do, in monotonic milliseconds."""
+        return self.rounds.next_deadline()
+
+    def busy(self, link: int, now: Now) -> bool:
+        """Whether a round with this link, or what one found, is not finished."""
+        outflow = self._outflows.get(link)
+        if outflow is None:
+            return False
+        on_the_way = outflow.owing() or self._wanted.count(link, now.mono_ms)
+        return bool(on_the_way) or self.rounds.asking(link) or self.rounds.is_taking_in(now.mono_ms)
+
+    # --- envelopes out ---
+
+    def posted(self, sequence: int, key: bytes) -> None:
+        """Spread a post of our own, and count who holds it."""
+        self._own[key_reference(key)] = key[8:], set()
+        if len(self._own) > HELD_POSTS_MAX:
+            self._own.popitem(last=False)
+        self._spread([(sequence, key)], None, fresh=True)
+
+    def _spread(self, new: list[tuple[int, bytes]], source: int | None, *, fresh: bool) -> None:
+        for link, outflow in self._outflows.items():
+            if link == source:
+                continue
+            if fresh:
+                outflow.fresh.extend(sequence for sequence, _ in new)
+            else:
+                outflow.announce += [key_reference(key) for _, key in new]
+
+    def _held_by(self, link: int, reference: bytes) -> None:
+        post = self._own.get(reference)
+        if post is not None and link not in post[1]:
+            post[1].add(link)
+            self._held.append(post[0])
+
+    def take_held(self) -> list[bytes]:
+        """Ids of own posts that one more peer holds, since this was last asked."""
+        held, self._held = self._held, []
+        return held
+
+    def announce(self, link: int) -> None:
+        """Send what is to be announced to a link."""
+        outflow = self._outflows.get(link)
+        if outflow is None or not outflow.announce:
+            return
+        references, outflow.announce = outflow.announce, []
+        for start in range(0, len(references), REFERENCES_MAX):
+            self._send(link, Have(b"".join(references[start : start + REFERENCES_MAX])))
+
+    def fill(self, link: int) -> bool:
+        """Send the next give to a link that has room; False if there is nothing to give."""
+        outflow = self._outflows.get(link)
+        if outflow is None:
+            return False
+        if outflow.fresh:
+            sequences = [outflow.fresh.popleft() for _ in range(min(_BATCH, len(outflow.fresh)))]
+            unsent = self._send_give(link, 1, sequences)
+            outflow.fresh.extendleft(reversed(unsent))
+            return True
+        if outflow.asked:
+            ids = [outflow.asked.popleft() for _ in range(min(REFERENCES_MAX, len(outflow.asked)))]
+            found = self._carry.sequences(ids)
+            outflow.owe(list(found.values()))
+            if gone := [short for short in ids if short not in found]:
+                self._send(link, Gone(b"".join(gone)))
+            return True
+        if owed := outflow.next_owed(_BATCH):
+            outflow.owe(self._send_give(link, 0, owed))
+            return True
+        return False
+
+    def _send_give(self, link: int, fresh: int, sequences: list[int]) -> list[int]:
+        """Send what fits into one give; returns the sequences that did not. What carry lacks by now is left out."""
+        fitting: list[bytes] = []
+        size = 0
+        for sequence, raw in self._carry.read(sequences):
+            size += len(raw) + 2
+            if fitting and size > GIVE_SIZE_MAX:
+                left = sequences[sequences.index(sequence) :]
+                break
+            fitting.append(raw)
+        else:
+            left = []
+        if fitting:
+            self.sent += len(fitting)
+            self._send(link, Give(fresh, codec.join(fitting)))
+        return left

@@ -1,0 +1,161 @@
+"""Taking envelopes in: check, carry, open, log. Links, bundles and our own posts all come through here.
+
+The rule is the order of the checks, cheapest first and everything before any state changes: size and shape (envelope),
+known already (the set), refused before (by the hash of its bytes, never by a claimed id), time, signature. A post
+that is refused for reasons of time is not remembered, because our clock may be the wrong one. Only a malformed
+envelope or a bad signature is the peer's fault; what it gave before that is kept.
+
+An envelope commits in `carry` first. The log then opens what belongs to a channel joined here, and keeps the position
+in carry up to which it has looked, so a crash in between, or a log that is closed, only delays. Joining a channel sets
+that position back to the beginning: what is known is skipped, and nothing else has to be remembered
+(protocol.md, "Taking posts in").
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+from meshd import crypto, envelope, post
+from meshd.envelope import Envelope
+from meshd.errors import PeerError
+from meshd.events import Now
+from meshd.hlc import Clock
+from meshd.limits import EXPIRY_AHEAD_HOURS_MAX, HLC_REFUSE_MS, STEP_BUDGET
+from meshd.post import HOUR_MS
+from meshd.proto.keyset import KeySet
+from meshd.store.carry import Carry
+from meshd.store.log import Log
+
+REFUSED_MAX = 4096  # hashes of refused bytes that are remembered
+ADMITTED_MAX = 4096  # author keys whose point was checked
+
+
+class Taken(NamedTuple):
+    """What came of a list of envelopes."""
+
+    new: list[tuple[int, bytes]]  # arrival sequence in carry, and key
+    known: list[bytes]  # keys of what was here already
+    error: PeerError | None  # why the rest of the list was not looked at
+
+
+class Intake:
+    """Owns the way of an envelope into the set, carry and log."""
+
+    def __init__(self, carry: Carry, log: Log | None, keyset: KeySet, clock: Clock) -> None:
+        self._carry, self._log, self._keyset, self._clock = carry, log, keyset, clock
+        self._refused: OrderedDict[bytes, None] = OrderedDict()
+        self._admitted: OrderedDict[bytes, None] = OrderedDict()
+        self.advanced: int | None = None  # cursor of the newest post in the log since this was last taken
+
+    # --- check and carry ---
+
+    def take(self, raws: Sequence[bytes], via: str, now: Now) -> Taken:
+        """Take in what is new among these, from somebody who may lie."""
+        accepted: list[Envelope] = []
+        known: list[bytes] = []
+        error = None
+        for raw in raws:
+            try:
+                parsed = envelope.parse(raw)
+                if parsed is None or self._out_of_time(parsed, now):
+                    continue
+                if not self._keyset.insert(parsed.key):
+                    known.append(parsed.key)
+                    continue
+                try:
+                    self._verify(parsed)
+                except PeerError:
+                    self._keyset.remove(parsed.key)
+                    raise
+            except PeerError as refusal:
+                error = refusal
+                break
+            accepted.append(parsed)
+            self._clock.observe(parsed.post.hlc, now.wall_ms)
+        return Taken(self._store(accepted, via, now), known, error)
+
+    def add_own(self, made: Envelope, now: Now) -> tuple[int, bytes]:
+        """Take in a post of our own; its arrival sequence and key."""
+        if not self._keyset.insert(made.key):
+            raise RuntimeError("a post of our own twice")
+        return self._store([made], "own", now)[0]
+
+    def _out_of_time(self, parsed: Envelope, now: Now) -> bool:
+        """Expired, or further ahead than clocks differ: refused in silence, and never remembered."""
+        hours_left = parsed.expiry_hour - now.wall_ms // HOUR_MS
+        return (
+            not 0 < hours_left <= EXPIRY_AHEAD_HOURS_MAX or parsed.post.time_ms > now.wall_ms + HLC_REFUSE_MS
+        )
+
+    def _verify(self, parsed: Envelope) -> None:
+        author = parsed.post.author
+        # The hash is over the exact bytes: a good envelope is never kept out by a bad one with the same id.
+        digest = blake2b(parsed.raw, digest_size=16).digest() if self._refused else b""
+        fault = ""
+        if digest and digest in self._refused:
+            fault = "an envelope that was refused before"
+        elif author not in self._admitted and not crypto.is_valid_point(author):
+            fault = "an author key that is no valid point"
+        elif not envelope.verify(parsed):
+            fault = "a signature that does not verify"
+        if fault:
+            _remember(self._refused, blake2b(parsed.raw, digest_size=16).digest(), REFUSED_MAX)
+            raise PeerError(fault)
+        _remember(self._admitted, author, ADMITTED_MAX)
+
+    def _store(self, accepted: list[Envelope], via: str, now: Now) -> list[tuple[int, bytes]]:
+        if not accepted:
+            return []
+        before = self._carry.last_sequence()
+        sequences = self._carry.insert([(made.key, made.raw) for made in accepted])
+        if self._log is not None and self._log.opened() == before:
+            self._open(accepted, via, now)
+            self._log.set_opened(sequences[-1])
+        return list(zip(sequences, (made.key for made in accepted), strict=True))
+
+    # --- open and log ---
+
+    def join(self, channel: bytes, name: str) -> None:
+        """Join a public channel; what is carried of it already is opened in the next steps."""
+        if self._log is not None and not self._log.joined(channel):
+            self._log.join(channel, name, "public")
+            self._log.set_opened(0)
+
+    def leave(self, channel: bytes) -> None:
+        """Leave a channel."""
+        if self._log is not None:
+            self._log.leave(channel)
+
+    @property
+    def behind(self) -> bool:
+        """Whether carry holds what the log has not looked at."""
+        return self._log is not None and self._log.opened() < self._carry.last_sequence()
+
+    def step(self, now: Now) -> None:
+        """Open the next slice of what the log is behind."""
+        if self._log is None:
+            return
+        rows = self._carry.after(self._log.opened(), STEP_BUDGET)
+        parsed = [found for _, raw in rows if (found := envelope.parse(raw)) is not None]
+        self._open(parsed, "carry", now)
+        self._log.set_opened(rows[-1][0] if rows else self._carry.last_sequence())
+
+    def _open(self, envelopes: list[Envelope], via: str, now: Now) -> None:
+        if self._log is None:
+            return
+        opened = []
+        for made in envelopes:
+            if self._log.joined(made.post.channel):
+                text = post.parse_text(made.post.body) if made.post.kind == post.KIND_TEXT else None
+                opened.append((made.id, made.post, text, via, now.wall_ms))
+        cursors = [cursor for cursor in self._log.insert_many(opened) if cursor is not None]
+        if cursors:
+            self.advanced = cursors[-1]
+
+
+def _remember(known: OrderedDict[bytes, None], item: bytes, most: int) -> None:
+    if item not in known:
+        known[item] = None
+        if len(known) > most:
+            known.popitem(last=False)

@@ -1,0 +1,345 @@
+"""The core: one event in, a list of effects out, everything it wrote committed in between.
+
+The rule: `handle` is synchronous and reads no clock, no socket and no randomness but what it is given; two nodes that
+are given the same events, times and randomness do the same. Each event is one transaction in each database it writes,
+`carry` first; effects are returned after the commit, so whatever leaves this node is on its disk. Effects are hints:
+readers go on from a cursor in the log.
+
+This file owns the links: which exist, whom they lead to, when they end. What is said over an open link is
+`exchange`'s, what is taken in `intake`'s, whom to dial `proto.peers`', and what clients ask for `commands`'.
+
+A peer that breaks the protocol is dealt with in `_on_bytes`, and nowhere else: its link is closed.
+"""
+
+import random
+
+from meshd import crypto
+from meshd.author import Author
+from meshd.commands import Commands
+from meshd.errors import CallerError, Code, PeerError
+from meshd.events import (
+    Advanced,
+    BytesReceived,
+    CloseLink,
+    Command,
+    CommandBatch,
+    CommandCancelled,
+    Dial,
+    DialFailed,
+    DiscoveryState,
+    Drained,
+    Effect,
+    Event,
+    LinkClosed,
+    LinkOpened,
+    Listening,
+    NetworkChanged,
+    Now,
+    PeerFound,
+    PeerLost,
+    Renew,
+    SendBytes,
+    Wake,
+)
+from meshd.exchange import Exchange
+from meshd.hlc import Clock
+from meshd.ids import Address, dialable, discovery_tag, link_psk
+from meshd.intake import Intake
+from meshd.limits import (
+    ENVELOPE_SIZE_MAX,
+    HALF_OPEN_MAX,
+    INBOUND_MAX,
+    LINKS_MAX,
+    MESSAGE_SIZE_MAX,
+)
+from meshd.post import HOUR_MS
+from meshd.proto import message as msg
+from meshd.proto.keyset import KeySet
+from meshd.proto.peers import Peers, crossed
+from meshd.proto.session import Session, State
+from meshd.store.carry import Carry
+from meshd.store.log import Log
+
+
+class Node:
+    """A running meshd, as a state machine."""
+
+    def __init__(
+        self, carry: Carry, log: Log | None, *, rng: random.Random, entropy: crypto.Entropy, now: Now
+    ) -> None:
+        """`log` is None while it is locked: everything but reading and posting goes on without it."""
+        self.carry, self.log = carry, log
+        self._rng, self._entropy = rng, entropy
+        self._psk = link_psk(carry.network_key)
+        self.keyset = KeySet(carry.keys())
+        self.clock = Clock(log.last_hlc() if log else 0)
+        self.intake = Intake(carry, log, self.keyset, self.clock)
+        self.author = Author(log, self.clock, entropy) if log else None
+        self.exchange = Exchange(carry, self.keyset, self.intake, self._send, rng, now)
+        self.peers = Peers(rng)
+        for address in carry.addresses():
+            self.peers.add_typed(Address.parse(address), now.mono_ms)
+        self.commands = Commands(self)
+        self.sessions: dict[int, Session] = {}
+        self.addresses: dict[int, Address] = {}  # of the links in `sessions`
+        self.opened_ms: dict[int, int] = {}  # wall time at which each open session opened
+        self.listening: tuple[Address, ...] = ()
+        self.discovery = DiscoveryState("off", False, "not started")
+        self._instance = ""
+        self._static = (b"", b"")
+        self._now = now
+        self._effects: list[Effect] = []
+
+    # --- in and out ---
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        """Take one event in and return what is to be done about it. DiskError if nothing can be promised any more."""
+        self._now = now
+        match event:
+            case BytesReceived():
+                self._on_bytes(event)
+            case Drained(link):
+                if link in self.sessions:
+                    self.sessions[link].drained()
+            case LinkOpened():
+                self._on_opened(event)
+            case LinkClosed(link, reason):
+                self._forget(link, reason)
+            case DialFailed(address, reason):
+                self.peers.failed(address, reason, now.mono_ms)
+            case PeerFound():
+                self._on_found(event)
+            case PeerLost(instance):
+                self.peers.lost(instance)
+            case NetworkChanged():
+                self._renew()
+            case Listening(addresses):
+                self.listening = addresses
+            case DiscoveryState():
+                self.discovery = event
+            case Command():
+                self.commands.take(event, now)
+            case CommandBatch():
+                self.commands.take_batch(event, now)
+            case CommandCancelled(number):
+                self.commands.cancel(number)
+            case Wake():
+                pass
+        self._go_on(now)
+        self.carry.commit()
+        if self.log is not None:
+            self.log.commit()
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _go_on(self, now: Now) -> None:
+        """What is due after every event: long steps, deadlines, dials, and filling the links."""
+        if self.intake.behind:
+            self.intake.step(now)
+        self.exchange.tick(now)
+        for link, session in list(self.sessions.items()):
+            if now.mono_ms >= session.next_deadline() and (reason := session.tick(now.mono_ms)) is not None:
+                self._hang_up(link, reason)
+        for address in self.peers.due(LINKS_MAX - len(self.sessions), now.mono_ms):
+            self.emit(Dial(address))
+        for link in list(self.sessions):
+            self._flush(link)
+        self.commands.go_on(now)
+        if self.intake.advanced is not None:
+            self.emit(Advanced(self.intake.advanced))
+            self.intake.advanced = None
+
+    def next_deadline(self) -> int | None:
+        """When the next Wake is due, in monotonic milliseconds; None if only an event from outside can matter."""
+        if self.intake.behind:
+            return self._now.mono_ms
+        deadlines: list[int | None] = [session.next_deadline() for session in self.sessions.values()]
+        deadlines += [self.exchange.next_deadline(), self.commands.next_deadline()]
+        if len(self.sessions) < LINKS_MAX:
+            deadlines.append(self.peers.next_deadline())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def emit(self, effect: Effect) -> None:
+        """Have something done once this event is committed."""
+        self._effects.append(effect)
+
+    # --- links ---
+
+    def _on_opened(self, event: LinkOpened) -> None:
+        half_open = sum(session.state is not State.OPEN for session in self.sessions.values())
+        if half_open >= HALF_OPEN_MAX:
+            self.emit(CloseLink(event.link, "too many links in the handshake"))
+            return
+        self.addresses[event.link] = event.address
+        if event.dialled:
+            self.peers.dialled(event.address, event.link)
+        self.sessions[event.link] = Session(
+            dialled=event.dialled,
+            static=self._static,
+            psk=self._psk,
+            entropy=self._entropy,
+            mono_ms=self._now.mono_ms,
+            greeting=self._greeting,
+            unwanted=lambda link_key: self._unwanted(event.link, link_key),
+        )
+
+    def _greeting(self) -> tuple[msg.Message, ...]:
+        """Hello, and as many tags as there could be contacts: nobody is recognised yet, so all are random."""
+        floor_hour, count, fingerprint = self.exchange.hello(self._now)
+        wall_hour = self._now.wall_ms // HOUR_MS
+        versions = bytes((msg.VERSION,))
+        hello = msg.Hello(
+            versions, 0, wall_hour, floor_hour, ENVELOPE_SIZE_MAX, MESSAGE_SIZE_MAX, count, fingerprint
+        )
+        return hello, msg.Tags(self._entropy(msg.TAGS_SIZE))
+
+    def _unwanted(self, link: int, link_key: bytes) -> str | None:
+        """Why the dialler should hang up on the peer whose link key it just learned."""
+        if link_key == self._static[0]:
+            self.peers.same_as(link, None)
+            return "that is this node itself"
+        for other, session in self.sessions.items():
+            if other != link and session.link_key == link_key and session.state is not State.CLOSED:
+                self.peers.same_as(link, other)
+                return "there is a link to that peer already"
+        return None
+
+    def _on_bytes(self, event: BytesReceived) -> None:
+        link, now = event.link, self._now
+        session = self.sessions.get(link)
+        if session is None:
+            return
+        via = str(self.addresses[link])
+        try:
+            for message in session.receive(event.content, now.mono_ms):
+                self._on_message(link, session, message, via)
+                if link not in self.sessions:
+                    return
+        except PeerError as error:
+            self._hang_up(link, str(error))
+            return
+        if session.hung_up is not None:
+            self._hang_up(link, session.hung_up)
+
+    def _on_message(self, link: int, session: Session, message: msg.Message, via: str) -> None:
+        match message:
+            case msg.Hello(versions) if msg.VERSION not in versions:
+                self._hang_up(link, "no common version", bye=msg.BYE_VERSION)
+            case msg.Hello():
+                self._on_hello(link, session, message)
+            case msg.Bye(reason):
+                known = reason < len(msg.BYE_REASONS)
+                self._hang_up(link, msg.BYE_REASONS[reason] if known else "the peer said bye")
+            case msg.Tags():
+                pass  # recognition needs contacts; until there are any, all tags are random
+            case _:
+                self.exchange.receive(link, message, via, self._now)
+
+    def _on_hello(self, link: int, session: Session, hello: msg.Hello) -> None:
+        for other, old in list(self.sessions.items()):
+            if other == link or old.state is not State.OPEN or old.link_key != session.link_key:
+                continue
+            keep = crossed(
+                self._static[0],
+                session.link_key,
+                old_dialled=old.dialled,
+                new_dialled=session.dialled,
+                old_age_ms=self._now.mono_ms - old.since_ms,
+            )
+            if keep == "old":
+                self.peers.same_as(link, other)
+                self._hang_up(link, "a second link to the same peer", bye=msg.BYE_DUPLICATE)
+                return
+            if keep == "new":
+                self.peers.same_as(other, link)
+                self._hang_up(other, "a second link to the same peer", bye=msg.BYE_DUPLICATE)
+        open_sessions = [s for s in self.sessions.values() if s.state is State.OPEN and s is not session]
+        inbound = sum(not s.dialled for s in open_sessions)
+        if len(open_sessions) >= LINKS_MAX or (not session.dialled and inbound >= INBOUND_MAX):
+            self._hang_up(link, "no room for another link", bye=msg.BYE_FULL)
+            return
+        self.opened_ms[link] = self._now.wall_ms
+        self.peers.opened(link)
+        self.exchange.opened(link, hello, dialled=session.dialled, now=self._now)
+
+    def _send(self, link: int, message: msg.Message) -> None:
+        session = self.sessions.get(link)
+        if session is not None:
+            session.send(message)
+
+    def _flush(self, link: int) -> None:
+        """Hand out what a session has to send, and fill it up while there is room."""
+        session = self.sessions[link]
+        self.exchange.announce(link)
+        while True:
+            if content := session.take_output(self._now.mono_ms):
+                self.emit(SendBytes(link, content))
+            if not session.has_room() or not self.exchange.fill(link):
+                return
+
+    def _hang_up(self, link: int, reason: str, *, bye: int | None = None) -> None:
+        """Close a link from our side."""
+        session = self.sessions.get(link)
+        if session is None:
+            return
+        if bye is not None:
+            session.send(msg.Bye(bye))
+            if content := session.take_output(self._now.mono_ms):
+                self.emit(SendBytes(link, content))
+        self.emit(CloseLink(link, reason, flush=bye is not None))
+        self._forget(link, reason)
+
+    def _forget(self, link: int, reason: str) -> None:
+        session = self.sessions.pop(link, None)
+        if session is None:
+            return
+        session.close()
+        self.addresses.pop(link)
+        self.opened_ms.pop(link, None)
+        self.exchange.closed(link)
+        self.peers.closed(link, reason, self._now.mono_ms)
+
+    def drop_address(self, address: Address) -> bool:
+        """Give up an address that was typed in, and close its link; False if it is unknown."""
+        target = self.peers.drop(str(address))
+        if target is not None and target.link is not None:
+            self._hang_up(target.link, "given up", bye=msg.BYE_DONE)
+        return self.carry.drop_address(str(address))
+
+    def close_all(self, bye: int) -> None:
+        """Say bye to everybody."""
+        for link, session in list(self.sessions.items()):
+            said = bye if session.state is State.OPEN else None
+            self._hang_up(link, msg.BYE_REASONS[bye], bye=said)
+
+    # --- networks ---
+
+    def _renew(self) -> None:
+        """Become somebody else: what one network saw of us is of no use on the next (protocol.md, "Renewal")."""
+        self.close_all(msg.BYE_MOVED)
+        self._static = crypto.x25519_keypair(crypto.fresh(self._entropy, 32))
+        self._instance = crypto.fresh(self._entropy, 16)[:8].hex()
+        host = crypto.fresh(self._entropy, 16)[:8].hex()
+        self.peers.network_changed(self._now.mono_ms)
+        self.emit(Renew(self._instance, host, discovery_tag(self.carry.network_key, self._instance)))
+
+    def _on_found(self, event: PeerFound) -> None:
+        if event.instance == self._instance:
+            return
+        if event.tag != discovery_tag(self.carry.network_key, event.instance):
+            return
+        addresses = [address for address in event.addresses if dialable(address)]
+        first = self._instance < event.instance
+        self.peers.found(event.instance, addresses, first=first, mono_ms=self._now.mono_ms)
+
+    # --- for readers ---
+
+    def channel_id(self, text: str) -> bytes:
+        """The id of the channel with this name or id prefix; CallerError(not_found, usage)."""
+        return self.commands.channel(text).id
+
+    def require_log(self) -> Log:
+        """The log; CallerError(locked) while it is closed."""
+        if self.log is None:
+            raise CallerError(Code.locked, "the log is locked; open it with: mesh unlock")
+        return self.log

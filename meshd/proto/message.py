@@ -1,0 +1,183 @@
+"""Messages: what two sessions say to each other, each one strict msgpack array whose first slot is its kind.
+
+| kind | name | slots after the kind | lane |
+|---|---|---|---|
+| 0 | hello | versions (a byte each), features, wall hour, floor hour, envelope max, message max, count, fingerprint | 0 |
+| 1 | tags | 64 recognition tags of 16 bytes | 0 |
+| 2 | ping | number | 0 |
+| 3 | pong | the ping's number | 0 |
+| 4 | bye | reason | 0 |
+| 5 | reconcile | 0 from who asks or 1 from who answers, round, floor hour, count, negentropy message | 1 |
+| 6 | have | references (20 bytes each) of envelopes that the sender holds | 1 |
+| 7 | want | first 16 bytes of ids | 1 |
+| 8 | give | 1 if fresh or 0, envelopes (`u16 length ‖ bytes` each) | 2 fresh, 3 else |
+| 9 | gone | first 16 bytes of ids that were wanted and are not held | 1 |
+
+The rule: unknown kinds are skipped, so that a later version can add one; a known kind with other slots is the peer's
+fault. `hello` alone is read in two steps, versions first, because a later version may change the rest of it
+(protocol.md, "Messages").
+"""
+
+from typing import NamedTuple
+
+from meshd import codec
+from meshd.errors import PeerError
+from meshd.ids import REFERENCE_SIZE
+from meshd.limits import MESSAGE_SIZE_MAX, REFERENCES_MAX
+
+VERSION = 1
+SHORT_ID_SIZE = 16
+TAG_COUNT = 64
+TAGS_SIZE = TAG_COUNT * 16
+FINGERPRINT_SIZE = 16
+
+HELLO, TAGS, PING, PONG, BYE, RECONCILE, HAVE, WANT, GIVE, GONE = range(10)
+
+BYE_DONE, BYE_VERSION, BYE_DUPLICATE, BYE_FULL, BYE_MOVED = range(5)
+BYE_REASONS = ("the peer is shutting down", "no common version", "a second link to the same peer",
+               "the peer has no room for another link", "the peer changed networks")  # fmt: skip
+
+
+class Hello(NamedTuple):
+    """The first message of each side."""
+
+    versions: bytes
+    features: int
+    wall_hour: int
+    floor_hour: int
+    envelope_size_max: int
+    message_size_max: int
+    count: int
+    fingerprint: bytes
+
+
+class Tags(NamedTuple):
+    """Recognition tags, 64 × 16 bytes; random where there is nobody to recognise."""
+
+    tags: bytes
+
+
+class Ping(NamedTuple):
+    """Asks for a pong with the same number."""
+
+    number: int
+
+
+class Pong(NamedTuple):
+    """Answers a ping."""
+
+    number: int
+
+
+class Bye(NamedTuple):
+    """The last message: the link ends because somebody wanted it to."""
+
+    reason: int
+
+
+class Reconcile(NamedTuple):
+    """One step of a round; `payload` is a negentropy V1 message over what expires at `floor_hour` or later."""
+
+    answer: int
+    round: int
+    floor_hour: int
+    count: int
+    payload: bytes
+
+
+class Have(NamedTuple):
+    """References of envelopes the sender holds: an announcement, or the receipt for a give."""
+
+    references: bytes
+
+
+class Want(NamedTuple):
+    """Short ids of envelopes the sender asks for."""
+
+    ids: bytes
+
+
+class Give(NamedTuple):
+    """Envelopes; fresh ones are passed on at once, the others are announced."""
+
+    fresh: int
+    envelopes: bytes
+
+
+class Gone(NamedTuple):
+    """Short ids that were wanted and can't be given."""
+
+    ids: bytes
+
+
+Message = Hello | Tags | Ping | Pong | Bye | Reconcile | Have | Want | Give | Gone
+
+_KINDS: dict[int, tuple[type[Message], tuple[type, ...]]] = {
+    HELLO: (Hello, (bytes, int, int, int, int, int, int, bytes)),
+    TAGS: (Tags, (bytes,)),
+    PING: (Ping, (int,)),
+    PONG: (Pong, (int,)),
+    BYE: (Bye, (int,)),
+    RECONCILE: (Reconcile, (int, int, int, int, bytes)),
+    HAVE: (Have, (bytes,)),
+    WANT: (Want, (bytes,)),
+    GIVE: (Give, (int, bytes)),
+    GONE: (Gone, (bytes,)),
+}
+_NUMBERS = {cls: number for number, (cls, _) in _KINDS.items()}
+_LANES = {HELLO: 0, TAGS: 0, PING: 0, PONG: 0, BYE: 0, RECONCILE: 1, HAVE: 1, WANT: 1, GIVE: 3, GONE: 1}
+_FRESH_LANE = 2
+
+
+def encode(message: Message) -> bytes:
+    """The bytes of a message."""
+    return codec.pack(_NUMBERS[type(message)], *message)
+
+
+def lane(message: Message) -> int:
+    """The lane a message travels in."""
+    return _FRESH_LANE if type(message) is Give and message.fresh else _LANES[_NUMBERS[type(message)]]
+
+
+def decode(raw: bytes) -> Message | None:
+    """The message in these bytes; None for a kind we do not know; PeerError for what is wrong on any node.
+
+    A hello without our version comes back with its versions alone, the rest zero: the caller says bye.
+    """
+    if len(raw) < 2 or raw[0] >> 4 != 0x9 or raw[1] > 0x7F:
+        raise PeerError("no message")
+    kind = raw[1]
+    if kind not in _KINDS:
+        return None
+    if kind == HELLO and VERSION not in (versions := _hello_versions(raw)):
+        return Hello(versions, 0, 0, 0, 0, 0, 0, b"")
+    cls, schema = _KINDS[kind]
+    message: Message = cls(*codec.unpack(raw, (int, *schema), MESSAGE_SIZE_MAX)[1:])
+    _check(message)
+    return message
+
+
+def _hello_versions(raw: bytes) -> bytes:
+    """The versions of a hello of whatever version: always its second slot, a bin8 of 1–32 bytes."""
+    if len(raw) < 5 or raw[2] != 0xC4 or not 1 <= raw[3] <= 32 or len(raw) < 4 + raw[3]:
+        raise PeerError("a hello without versions")
+    return raw[4 : 4 + raw[3]]
+
+
+def _check(message: Message) -> None:
+    match message:
+        case Hello():
+            wrong = len(message.fingerprint) != FINGERPRINT_SIZE
+        case Tags(tags):
+            wrong = len(tags) != TAGS_SIZE
+        case Have(references):
+            wrong = not references or bool(len(references) % REFERENCE_SIZE)
+            wrong = wrong or len(references) > REFERENCE_SIZE * REFERENCES_MAX
+        case Want(ids) | Gone(ids):
+            wrong = not ids or bool(len(ids) % SHORT_ID_SIZE) or len(ids) > SHORT_ID_SIZE * REFERENCES_MAX
+        case Reconcile() | Give():
+            wrong = message[0] not in (0, 1)
+        case _:
+            wrong = False
+    if wrong:
+        raise PeerError("a message with impossible slots")

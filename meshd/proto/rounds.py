@@ -1,0 +1,154 @@
+"""Rounds: when two nodes reconcile, and who asks.
+
+The rule: a round finds what differs, and everything converges because rounds never stop. One runs when a link opens
+(after a short jitter; the side that has more asks, so that no ids are sent for what the other lacks; equal
+fingerprints need none), then every 2–5 s with one link at random, doubling to 30 s while nothing differs.
+
+A node that has less than who asks it takes in from one link at a time: while a round with one link is bringing
+envelopes, the questions of others wait, so that a laptop which comes back to a crowd gets what it missed once, and
+not once from everybody (protocol.md, "Reconcile").
+
+At most one round of our own is open with a link; one that stalls for ROUND_MS is given up and a later one repeats it.
+"""
+
+import random
+from dataclasses import dataclass
+
+from meshd.limits import (
+    RECONCILE_IDLE_MS,
+    RECONCILE_JITTER_MS,
+    RECONCILE_MAX_MS,
+    RECONCILE_MIN_MS,
+    ROUND_MS,
+    TAKING_IN_MS,
+)
+from meshd.proto.message import Reconcile
+
+
+@dataclass(slots=True)
+class Round:
+    """A round of our own with one link."""
+
+    number: int
+    floor_hour: int
+    deadline_ms: int
+    differed: bool = False
+
+
+class Rounds:
+    """The schedule. Times are monotonic milliseconds."""
+
+    def __init__(self, rng: random.Random, mono_ms: int) -> None:
+        self._rng = rng
+        self._links: dict[int, int | None] = {}  # open links, and when their first round is due
+        self._open: dict[int, Round] = {}
+        self._parked: dict[int, Reconcile] = {}
+        self._taking_in: tuple[int, int] | None = None  # link, and until when we take in from it alone
+        self._number = 0
+        self._pause_ms = RECONCILE_MAX_MS
+        self._next_ms = mono_ms + self._pause_ms
+
+    # --- whom to ask ---
+
+    def opened(self, link: int, *, ask: bool, mono_ms: int) -> None:
+        """A link is open; `ask` if the first round is ours."""
+        self._links[link] = mono_ms + self._rng.randrange(RECONCILE_JITTER_MS) if ask else None
+
+    def closed(self, link: int) -> None:
+        """A link is gone."""
+        self._links.pop(link, None)
+        self._open.pop(link, None)
+        self._parked.pop(link, None)
+        if self._taking_in is not None and self._taking_in[0] == link:
+            self._taking_in = None
+
+    def all_due(self, mono_ms: int) -> list[int]:
+        """Make a round due with every open link; the links."""
+        for link in self._links:
+            self._links[link] = mono_ms
+        return list(self._links)
+
+    def due(self, mono_ms: int) -> list[int]:
+        """The links to begin a round with now."""
+        for link in [link for link, pending in self._open.items() if pending.deadline_ms <= mono_ms]:
+            del self._open[link]
+        due = [link for link, due_ms in self._links.items() if due_ms is not None and due_ms <= mono_ms]
+        for link in due:
+            self._links[link] = None
+        if self._next_ms <= mono_ms:
+            if self._links:
+                due.append(self._rng.choice(list(self._links)))
+            self._plan(mono_ms)
+        return [link for link in dict.fromkeys(due) if link not in self._open]
+
+    def postpone(self, link: int, mono_ms: int) -> None:
+        """A round that is due must wait until what is on the way has come."""
+        self._links[link] = mono_ms + TAKING_IN_MS
+
+    def begin(self, link: int, floor_hour: int, mono_ms: int) -> int:
+        """A round with this link begins; its number."""
+        self._number += 1
+        self._open[link] = Round(self._number, floor_hour, mono_ms + ROUND_MS)
+        return self._number
+
+    def current(self, link: int, number: int) -> Round | None:
+        """The open round that an answer belongs to; None for an answer to nothing we asked."""
+        pending = self._open.get(link)
+        return pending if pending is not None and pending.number == number else None
+
+    def stepped(self, link: int, mono_ms: int) -> None:
+        """Our round with this link goes on."""
+        self._open[link].deadline_ms = mono_ms + ROUND_MS
+
+    def asking(self, link: int) -> bool:
+        """Whether a round of ours with this link is due or open."""
+        return link in self._open or self._links.get(link) is not None
+
+    def ended(self, link: int, mono_ms: int) -> None:
+        """Our round with this link is over."""
+        if self._open.pop(link).differed:
+            self._pause_ms = RECONCILE_MIN_MS
+        else:
+            self._pause_ms = min(self._pause_ms * 2, RECONCILE_IDLE_MS)
+        self._plan(mono_ms)
+
+    def _plan(self, mono_ms: int) -> None:
+        spread_ms = RECONCILE_MAX_MS - RECONCILE_MIN_MS
+        self._next_ms = (
+            mono_ms + max(self._pause_ms - spread_ms, RECONCILE_MIN_MS) + self._rng.randrange(spread_ms)
+        )
+
+    # --- whom to answer ---
+
+    def park(self, link: int, question: Reconcile, mono_ms: int) -> bool:
+        """Whether a question must wait, because another link is bringing us what we lack."""
+        if self._taking_in is None or self._taking_in[0] == link or self._taking_in[1] <= mono_ms:
+            return False
+        self._parked[link] = question
+        return True
+
+    def taking_in(self, link: int, mono_ms: int) -> None:
+        """This link is about to bring, or just brought, what we lack."""
+        if self._taking_in is None or self._taking_in[0] == link or self._taking_in[1] <= mono_ms:
+            self._taking_in = link, mono_ms + TAKING_IN_MS
+
+    def is_taking_in(self, mono_ms: int) -> bool:
+        """Whether some link is bringing us what we lack."""
+        return self._taking_in is not None and self._taking_in[1] > mono_ms
+
+    def unparked(self, mono_ms: int) -> tuple[int, Reconcile] | None:
+        """A question that need not wait any longer."""
+        if not self._parked or self.is_taking_in(mono_ms):
+            return None
+        link = next(iter(self._parked))
+        return link, self._parked.pop(link)
+
+    def next_deadline(self) -> int | None:
+        """When `due` or `unparked` has something."""
+        deadlines = [due_ms for due_ms in self._links.values() if due_ms is not None]
+        deadlines += [pending.deadline_ms for pending in self._open.values()]
+        if self._links:
+            deadlines.append(self._next_ms)
+        if self._parked and self._taking_in is not None:
+            deadlines.append(self._taking_in[1])
+        return min(deadlines, default=None)
