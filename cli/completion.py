@@ -1,0 +1,51 @@
+"""`mesh completion`, and what is completed from the running daemon.
+
+The rule: pressing Tab never waits. Live names come within 200 ms or not at all: whatever fails or is slow
+on the way to them counts as "none", in silence, because a half-typed line is no place for an error.
+"""
+
+from typing import Any
+
+import click
+
+from cli.client import Client
+from cli.commands import command
+from cli.console import Console
+from meshd.errors import CallerError
+
+_PATIENCE_S = 0.1  # of the 200 ms; starting Python takes the rest
+
+
+@command("completion", example='eval "$(mesh completion bash)"')
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, console: Console, shell: str) -> None:
+    """Prints the completion script of a shell, to be evaluated by it."""
+    from click.shell_completion import ShellComplete, get_completion_class
+
+    found = get_completion_class(shell)
+    if found is None:
+        raise click.UsageError(f"there is no completion for {shell}")
+    # The base class gives the script; the one of bash would start a bash first, to look at its version.
+    script = ShellComplete.source(found(context.find_root().command, {}, "mesh", "_MESH_COMPLETE"))
+    console.show({"script": script}, lambda document: document["script"].splitlines())
+
+
+def channels(context: click.Context, param: click.Parameter, start: str) -> list[str]:
+    """The names of joined channels that begin with `start`."""
+    return _live(context, "channel.list", "channels", "name", start)
+
+
+def addresses(context: click.Context, param: click.Parameter, start: str) -> list[str]:
+    """The addresses of known peers that begin with `start`."""
+    return _live(context, "peer.list", "peers", "address", start)
+
+
+def _live(context: click.Context, method: str, rows: str, field: str, start: str) -> list[str]:
+    home = context.find_root().ensure_object(Console).home
+    try:
+        with Client(home, timeout_s=_PATIENCE_S) as client:
+            found: list[dict[str, Any]] = client.call(method)[rows]
+    except CallerError:
+        return []
+    return [each[field] for each in found if each[field].startswith(start)]

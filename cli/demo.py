@@ -1,0 +1,229 @@
+"""`mesh demo`: a whole mesh on this machine, and every claim about it read back.
+
+The rule: nothing is said that was not seen. Each step does something, says in plain words what should
+follow, and asks the laptops concerned until it is so; a claim that stays false, or a daemon that ends when
+it should not, ends the demo with status 1. The network has a key of its own and stays on loopback; homes
+live in a temporary folder. Whatever happens, Ctrl-C included, the daemons are ended and the folder is
+removed.
+"""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+import click
+
+from cli.client import Document
+from cli.commands import command
+from cli.console import Console
+from cli.laptop import Laptop, start_all
+from meshd.errors import CallerError, Code
+
+NAMES = ("oak", "birch", "elm", "ash", "yew", "fir")
+POSTS_A_SIDE = 50
+_CLAIM_S = 15.0  # what is not so after this long is not so
+_PAUSE_S = 0.05
+
+
+@command("demo", example="mesh demo")
+def demo(console: Console) -> None:
+    """Shows a whole mesh at work on this machine, in about ten seconds."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    folder = tempfile.mkdtemp(prefix="mesh-demo-")
+    show = Demo(console, [Laptop(name, folder) for name in NAMES])
+    try:
+        show.found_network(folder)
+        show.two_laptops()
+        show.line_of_six()
+        show.partition()
+        show.pulled_plug()
+        show.end()
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not leave daemons behind
+        for laptop in show.laptops:
+            laptop.stop()
+        shutil.rmtree(folder)
+    show.claim("nothing is left behind", lambda: not os.path.exists(folder))
+    if console.json:
+        console.show({"claims": show.claims}, lambda _: ())
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+class Demo:
+    """The steps, in order; each needs the ones before."""
+
+    def __init__(self, console: Console, laptops: Sequence[Laptop]) -> None:
+        self.laptops = laptops
+        self.claims: list[Document] = []
+        self._said: set[str] = set()  # ids of all posts
+        self._tell = console.remark if console.json else console.say
+
+    def claim(self, text: str, holds: Callable[[], bool]) -> None:
+        """Waits until `holds`, and says `text` and how long it took; CallerError(error) if it never does."""
+        start = time.monotonic()
+        while not holds():
+            self._check_daemons()
+            if time.monotonic() - start > _CLAIM_S:
+                raise CallerError(Code.error, f"not true after {_CLAIM_S:.0f} s: {text}")
+            time.sleep(_PAUSE_S)
+        self._check_daemons()
+        took_s = time.monotonic() - start
+        self.claims.append({"claim": text, "ok": True, "seconds": round(took_s, 3)})
+        self._tell(f"  {click.style('✓', fg='green')} {text} ({took_s:.1f} s)")
+
+    def _check_daemons(self) -> None:
+        for laptop in self.laptops:
+            if laptop.fallen:
+                reason = f"the daemon of {laptop.name} ended on the way: {laptop.last_words()}"
+                raise CallerError(Code.error, reason)
+
+    def _step(self, text: str) -> None:
+        self._check_daemons()
+        self._tell(f"\n{text}")
+
+    # --- the steps ---
+
+    def found_network(self, folder: str) -> None:
+        self._step("Six laptops. The first starts a private network, the others join with its invite.")
+        first, *others = self.laptops
+        first.mesh("init", "--name", first.name, "--private", "--no-passphrase")
+        start_all([first])
+        invite = os.path.join(folder, "invite")
+        with open(os.open(invite, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(first.mesh("invite", "network")["invite"])
+        for laptop in others:
+            laptop.mesh("init", "--name", laptop.name, "--invite", f"@{invite}", "--no-passphrase")
+        start_all(others)
+        networks = [laptop.mesh("status")["network"] for laptop in self.laptops]
+        self.claim(
+            "six daemons run, in one private network, each with a home of its own",
+            lambda: networks[0]["kind"] == "private" and all(each == networks[0] for each in networks),
+        )
+
+    def two_laptops(self) -> None:
+        one, two = self.laptops[:2]
+        self._step(f"{one.name} is told the address of {two.name}: mesh peer add {two.address}")
+        self._join(one, two)
+        self.claim("they are linked", lambda: _links(one) == 1 and _links(two) == 1)
+        self._step(f"{one.name} posts.")
+        posted = self._post(one, "is the bridge open?")
+        self.claim(f"{two.name} reads it", lambda: _has_text(two, posted, "is the bridge open?"))
+        answer = self._post(two, "no, take the ferry", "--reply-to", posted)
+        self.claim(f"{one.name} reads the answer, and what it answers", lambda: _answers(one, answer, posted))
+        self.claim(f"{one.name} knows that its post was handed on", lambda: _handed_on(one, posted) == 1)
+
+    def line_of_six(self) -> None:
+        self._step(f"A line: {' - '.join(NAMES)}. Each is linked to its neighbours and to nobody else.")
+        for left, right in zip(self.laptops[1:], self.laptops[2:], strict=False):
+            self._join(left, right)
+        self.claim("everyone has its neighbours", lambda: self._links() == [1, 2, 2, 2, 2, 1])
+        first, last = self.laptops[0], self.laptops[-1]
+        self.claim(f"{last.name} has fetched what was said before it came", lambda: self._complete([last]))
+        posted = self._post(first, "can you hear me?")
+        self.claim(
+            f"a post of {first.name} crosses five hops to {last.name}",
+            lambda: _has_text(last, posted, "can you hear me?"),
+        )
+
+    def partition(self) -> None:
+        left, right = self.laptops[:3], self.laptops[3:]
+        edge = left[-1], right[0]
+        self._step(f"The middle link, {edge[0].name} - {edge[1].name}, is cut. Both sides go on talking.")
+        edge[0].mesh("peer", "drop", edge[1].address)
+        self.claim("the link is gone", lambda: self._links() == [1, 2, 1, 1, 2, 1])
+        told_left, told_right = self._post_many(left[0]), self._post_many(right[-1])
+        self.claim(
+            f"each side has its own {POSTS_A_SIDE} posts, and none of the other's",
+            lambda: (
+                all(told_left <= _ids(laptop) and not told_right & _ids(laptop) for laptop in left)
+                and all(told_right <= _ids(laptop) and not told_left & _ids(laptop) for laptop in right)
+            ),
+        )
+        self._step("The link comes back.")
+        self._join(*edge)
+        self.claim(f"everyone has all {len(self._said)} posts", lambda: self._complete(self.laptops))
+        orders = [[post["id"] for post in _posts(laptop)] for laptop in self.laptops]
+        self.claim("and in the same order", lambda: all(order == orders[0] for order in orders))
+
+    def pulled_plug(self) -> None:
+        victim = self.laptops[3]
+        others = [laptop for laptop in self.laptops if laptop is not victim]
+        held = _ids(victim)
+        self._step(f"{victim.name} loses power, in the middle of the line and without a goodbye.")
+        victim.pull_the_plug()
+        for laptop in (self.laptops[0], self.laptops[-1]):
+            self._post(laptop, f"where is {victim.name}?")
+        self.claim("the others go on", lambda: sum(len(_ids(laptop) - held) for laptop in others) >= 5)
+        self._step(f"{victim.name} starts again.")
+        start_all([victim])
+        kept = _ids(victim)
+        self.claim("it has lost nothing that it had", lambda: held <= kept)
+        self.claim("it gets what it missed, and the line is whole", lambda: self._complete(self.laptops))
+
+    def end(self) -> None:
+        self._step("Everyone goes home: mesh down.")
+        for laptop in self.laptops:
+            self._check_daemons()
+            laptop.mesh("down")
+            laptop.stop()
+
+    # --- doing and asking ---
+
+    def _join(self, one: Laptop, other: Laptop) -> None:
+        one.mesh("peer", "add", other.address)
+
+    def _post(self, laptop: Laptop, text: str, *options: str) -> str:
+        posted: str = laptop.mesh("post", "square", text, *options)["id"]
+        self._said.add(posted)
+        return posted
+
+    def _post_many(self, laptop: Laptop) -> set[str]:
+        with laptop.connect() as client:
+            texts = [f"{number + 1} of {POSTS_A_SIDE} from {laptop.name}" for number in range(POSTS_A_SIDE)]
+            told = {client.call("post", {"channel": "square", "text": text})["id"] for text in texts}
+        self._said |= told
+        return told
+
+    def _links(self) -> list[int]:
+        return [_links(laptop) for laptop in self.laptops]
+
+    def _complete(self, laptops: Sequence[Laptop]) -> bool:
+        return all(_ids(laptop) == self._said for laptop in laptops)
+
+
+def _links(laptop: Laptop) -> int:
+    return len(laptop.mesh("status")["links"])
+
+
+def _posts(laptop: Laptop) -> list[Document]:
+    posts: list[Document] = laptop.mesh("read", "square", "--limit", "1000")["posts"]
+    return posts
+
+
+def _ids(laptop: Laptop) -> set[str]:
+    return {post["id"] for post in _posts(laptop)}
+
+
+def _find(laptop: Laptop, post_id: str) -> Document:
+    return next((post for post in _posts(laptop) if post["id"] == post_id), {})
+
+
+def _has_text(laptop: Laptop, post_id: str, text: str) -> bool:
+    return _find(laptop, post_id).get("text") == text
+
+
+def _answers(laptop: Laptop, post_id: str, answered: str) -> bool:
+    return _find(laptop, post_id).get("reply_to") == answered
+
+
+def _handed_on(laptop: Laptop, post_id: str) -> int:
+    held = _find(laptop, post_id).get("held_by", {})
+    return sum(held.values())

@@ -1,0 +1,74 @@
+"""`mesh id` and `mesh invite`: who this laptop is, and who may join its network.
+
+The rule: these work while the daemon is down too; then a child opens the log. The card and the invite are
+plain text; the picture is the same text for a camera, and is drawn only where a person looks.
+"""
+
+import io
+from collections.abc import Iterator
+
+from cli import child, text
+from cli.client import Document
+from cli.commands import Group, command
+from cli.console import Console
+from meshd.errors import CallerError, Code
+
+identity = Group(
+    "id",
+    "Shows your identity, as text or as a picture.",
+    "mesh id show",
+    {"show": "cli.identity:show", "qr": "cli.identity:qr"},
+)
+invite = Group(
+    "invite",
+    "Lets others in.",
+    "mesh invite network",
+    {"network": "cli.identity:network"},
+)
+
+
+def _identity(console: Console) -> Document:
+    try:
+        return console.call("id.show")
+    except CallerError as error:
+        if error.code is not Code.not_running:
+            raise
+    return child.answer(console, ["id"], "opening the log (Argon2id takes a moment)", None)
+
+
+@command("show", example="mesh id show --json")
+def show(console: Console) -> None:
+    """Shows your id and its fingerprint: twelve words to compare face to face."""
+    console.show(_identity(console), text.identity)
+
+
+@command("qr", example="mesh id qr")
+def qr(console: Console) -> None:
+    """Draws your card for another laptop's camera."""
+    console.show(_identity(console), _card_lines)
+
+
+def _card_lines(document: Document) -> Iterator[str]:
+    if not document["card"]:
+        raise CallerError(
+            Code.not_found, "this node has no card to draw: `mesh id show` says its fingerprint"
+        )
+    yield from picture(document["card"])
+    yield from text.identity(document)
+
+
+@command("network", example="mesh invite network > invite.txt")
+def network(console: Console) -> None:
+    """Prints the text that lets a laptop join this network. Who has it can join: hand it over with care."""
+    drawn = console.terminal
+    document = console.call("invite.network")
+    console.show(document, lambda invite: (*(picture(invite["invite"]) if drawn else ()), invite["invite"]))
+
+
+def picture(said: str) -> Iterator[str]:
+    """A QR code of half blocks, light on dark, with the quiet zone a camera needs."""
+    import segno  # 15 ms, for the one command that draws
+
+    drawn = io.StringIO()
+    segno.make(said, micro=False).terminal(out=drawn, compact=True, border=2)
+    yield from drawn.getvalue().splitlines()

@@ -1,0 +1,124 @@
+"""`mesh post` and `mesh read`.
+
+The rule: an answered post is on disk here, and no more is promised. A reader holds a cursor: whatever
+breaks, it goes on from there, and `--follow` never skips a post (the daemon sends them in the order of its
+log).
+"""
+
+import sys
+from typing import Any
+
+import click
+
+from cli import completion, text
+from cli.client import ANSWER_S, Client, Document
+from cli.commands import command
+from cli.console import Console
+from meshd.errors import CallerError, Code
+from meshd.limits import BODY_SIZE_MAX, KEEP_HOURS, READ_LIMIT_DEFAULT, RPC_LINE_SIZE_MAX
+
+_BURST_PAUSE_S = 0.1  # this long with nothing new, and a burst is over
+_WAIT_S = 60.0  # how long --wait waits if nothing else is said
+_WATCHED = "treat '{}' as watched: anyone on this network can read it, and keep it"
+
+
+@command("post", example="mesh post square 'bridge is blocked'")
+@click.argument("channel", shell_complete=completion.channels)
+@click.argument("text", metavar="TEXT|-")
+@click.option("--reply-to", metavar="ID", help="The post that this answers (a prefix of its id will do).")
+@click.option(
+    "--keep", type=click.Choice(list(KEEP_HOURS)), help="How long others carry it; 72h if not given."
+)
+@click.option("--wait", type=click.Choice(["held", "delivered"]), help="Return when somebody else holds it.")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds to wait at most (60).")
+def post(console: Console, channel: str, timeout: float | None, **params: Any) -> None:
+    """Says TEXT in CHANNEL; - takes it from stdin."""
+    patience_s = _WAIT_S if timeout is None else timeout
+    said = _text(params.pop("text"))
+    waited = {"timeout": patience_s} if params["wait"] else {}
+    request = {"channel": channel, "text": said, **params, **waited}
+    document = console.call("post", request, timeout_s=ANSWER_S + (patience_s if params["wait"] else 0))
+    console.show(document, text.posted)
+    if document.get("first"):
+        console.remark(_WATCHED.format(channel))
+
+
+def _text(given: str) -> str:
+    """TEXT itself, or stdin for `-`, without its last line end."""
+    try:
+        if given != "-":
+            given.encode()  # what the shell passed on and is no UTF-8 stands here as lone surrogates
+            return given
+        raw = sys.stdin.buffer.read(BODY_SIZE_MAX + 1)
+        if len(raw) > BODY_SIZE_MAX:
+            raise CallerError(
+                Code.usage, f"a text has at most {BODY_SIZE_MAX} bytes: cut it into several posts"
+            )
+        return raw.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeError:
+        raise CallerError(
+            Code.usage, "the text is not UTF-8: convert it first, for example with iconv"
+        ) from None
+
+
+@command("read", example="mesh read square --since 2h --follow")
+@click.argument("channel", required=False, shell_complete=completion.channels)
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), metavar="N", help=f"The last N ({READ_LIMIT_DEFAULT})."
+)
+@click.option("--since", metavar="DUR|CURSOR", help="Only the last 30m, 2h, 3d; or all after a cursor.")
+@click.option("--follow", is_flag=True, help="Go on with what comes in, until Ctrl-C.")
+def read(console: Console, channel: str | None, limit: int | None, since: str | None, follow: bool) -> None:
+    """Shows posts, oldest first: of CHANNEL, or of all channels."""
+    with console.connect() as client:
+        document = _read(client, channel, limit, since)
+        if not follow:
+            console.show(document, text.read)
+            return
+        _show_burst(console, document)
+        _follow(console, client, channel, document["cursor"])
+
+
+def _read(client: Client, channel: str | None, limit: int | None, since: str | None) -> Document:
+    """One read, however long: an answer that was cut short at the size of a line is gone on with."""
+    document = client.call("read", {"channel": channel, "limit": limit, "since": since})
+    wanted = limit or READ_LIMIT_DEFAULT
+    while client.answer_size > RPC_LINE_SIZE_MAX // 2 and len(document["posts"]) < wanted:
+        rest = {
+            "channel": channel,
+            "limit": wanted - len(document["posts"]),
+            "since": str(document["cursor"]),
+        }
+        more = client.call("read", rest)
+        if not more["posts"]:
+            break
+        document = {**more, "posts": document["posts"] + more["posts"]}
+    return document
+
+
+def _follow(console: Console, client: Client, channel: str | None, cursor: int) -> None:
+    client.call("subscribe", {"channel": channel, "cursor": cursor, "missing": True})
+    shown = cursor
+    for notice in client.notices(_BURST_PAUSE_S):
+        if notice is None:
+            if shown != cursor:
+                shown = cursor
+                _show_cursor(console, cursor)
+        elif notice["method"] == "post":
+            cursor = notice["params"]["cursor"]
+            console.show(notice["params"]["post"], text.post)
+        elif notice["method"] == "missing":
+            gap = notice["params"]["missing"]
+            console.show({"missing": gap}, lambda line: text.missing(line["missing"]))
+
+
+def _show_burst(console: Console, document: Document) -> None:
+    for each in document["posts"]:
+        console.show(each, text.post)
+    for gap in document["missing"]:
+        console.show({"missing": gap}, lambda line: text.missing(line["missing"]))
+    _show_cursor(console, document["cursor"])
+
+
+def _show_cursor(console: Console, cursor: int) -> None:
+    console.show({"cursor": cursor}, lambda _: ())

@@ -1,0 +1,103 @@
+"""The table of commands, and what becomes of errors.
+
+The rule: a command ends with a result or raises; how a failure looks and what the exit status is, is
+decided here alone. One line on stderr says what is wrong and what to do; with `--json` the error document
+goes to stdout too. The status is the code of the error (`meshd.errors.Code`), 130 when interrupted.
+"""
+
+import os
+import sys
+
+import click
+
+from cli.commands import Group
+from cli.console import Console
+from meshd.daemon import api
+from meshd.errors import CallerError, Code
+
+INTERRUPTED = 130
+HASH_REMARK = "(a bare # starts a comment in shells: write square, or '#square' in quotes)"
+
+SECTIONS = {
+    "Node": {
+        "init": "cli.node:init",
+        "up": "cli.node:up",
+        "down": "cli.node:down",
+        "status": "cli.node:status",
+        "id": "cli.identity:identity",
+        "invite": "cli.identity:invite",
+        "demo": "cli.demo:demo",
+        "completion": "cli.completion:completion",
+    },
+    "Posting and reading": {
+        "post": "cli.posts:post",
+        "read": "cli.posts:read",
+        "channel": "cli.channels:channel",
+    },
+    "Peers": {
+        "peer": "cli.peers:peer",
+        "sync": "cli.peers:sync",
+    },
+}
+
+
+class Root(Group):
+    """`mesh` itself: its help shows the commands in sections."""
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, places in SECTIONS.items():
+            commands = {name: self.get_command(context, name) for name in places}
+            with formatter.section(section):
+                formatter.write_dl(
+                    [(name, each.get_short_help_str(60)) for name, each in commands.items() if each]
+                )
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(context, formatter)
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write("Everywhere: --home DIR, --json, --color auto|always|never, --help\n")
+        formatter.write(f"Example: {self.example}\n")
+
+
+mesh = Root(
+    "mesh",
+    "Posts that travel from laptop to laptop, with no internet.",
+    "mesh init && mesh up && mesh post square hello",
+    {name: place for places in SECTIONS.values() for name, place in places.items()},
+    context_settings={"auto_envvar_prefix": "MESHD", "help_option_names": ["-h", "--help"]},
+)
+
+
+def run(args: list[str]) -> int:
+    """Runs one command line and returns its exit status; everything it says has been printed."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that lacks a letter shows its escape, and goes on
+            stream.reconfigure(errors="backslashreplace")
+    console = Console()
+    try:
+        status = mesh.main(args or ["--help"], prog_name="mesh", standalone_mode=False, obj=console)
+    except click.UsageError as error:
+        return _failed(console, args, CallerError(Code.usage, _usage(error)))
+    except CallerError as error:
+        return _failed(console, args, error)
+    except click.Abort:
+        return INTERRUPTED
+    return status if isinstance(status, int) else 0
+
+
+def _usage(error: click.UsageError) -> str:
+    """What is wrong with a command line, in one line, and where to read how it is meant."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    if isinstance(error, click.MissingParameter) and error.param and error.param.name in ("channel", "text"):
+        message += f" {HASH_REMARK}"
+    return f"{message}: see `{error.ctx.command_path if error.ctx else 'mesh'} --help`"
+
+
+def _failed(console: Console, args: list[str], error: CallerError) -> int:
+    # A command line that could not be parsed has not told the console about --json.
+    if console.json or "--json" in args or os.environ.get("MESHD_JSON"):
+        console.json = True
+        console.show(dict(api.error_document(error)), lambda _: ())
+    console.remark(f"mesh: {error.message}")
+    return int(error.code)

@@ -1,0 +1,212 @@
+"""Documents as lines for people.
+
+The rule: pure functions, a document in and lines out; nothing here prints, asks or reads a clock. Whatever
+another laptop had a hand in goes through `inert`. Times are shown in the local zone, ids by their first 8
+digits (the command line takes any prefix of at least 6).
+
+The words are chosen with care: a post was "handed to 3, 1 of them a contact", because that is what is
+known. It is never called safe, sent or delivered.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+import click
+
+from cli.client import Document
+from cli.inert import inert, inert_lines
+
+_CLOCK_OFF_S = 60  # a stamp this far ahead of our clock is worth a word
+
+
+def local_time(stamp: str) -> str:
+    """`11-22 13:04` in the local zone, of an RFC 3339 stamp."""
+    return datetime.fromisoformat(stamp).astimezone().strftime("%m-%d %H:%M")
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `3 h`, `2 d`: one number, rounded down."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], aligned: bool) -> Iterator[str]:
+    """Rows under a head: in columns for a terminal, otherwise tab-separated, without a head."""
+    shown = [[inert(cell) for cell in row] for row in rows]
+    if not aligned:
+        yield from ("\t".join(row) for row in shown)
+    elif shown:
+        widths = [max(map(len, column)) for column in zip(head, *shown, strict=True)]
+        for number, row in enumerate([list(head), *shown]):
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            yield click.style(line, dim=True) if number == 0 else line
+
+
+# --- the node ---
+
+
+def init(document: Document) -> Iterator[str]:
+    yield f"{inert(document['name'])} is ready: {document['id']}"
+    yield f"fingerprint  {document['fingerprint']}"
+    yield f"network      {_network(document)}"
+    yield f"at rest      {_at_rest(document)}"
+    yield "Next: `mesh up`, then `mesh post square 'hello'`."
+
+
+def up(document: Document) -> Iterator[str]:
+    yield f"up, pid {document['pid']}, listening on {_listed(document['listen'])}"
+
+
+def down(document: Document) -> Iterator[str]:
+    yield "down" if document["pid"] is None else f"down, pid {document['pid']} is gone"
+
+
+def status(document: Document) -> Iterator[str]:
+    counts, clock, discovery = document["counts"], document["clock"], document["discovery"]
+    name = click.style(inert(document["name"]), bold=True)
+    yield f"{name} {document['id'][:8]}, up {duration(document['uptime_s'])}, pid {document['pid']}"
+    yield f"network    {_network(document)}"
+    yield f"at rest    {_at_rest(document)}{', locked' if document['locked'] else ''}"
+    yield f"listening  {_listed(document['listen'])}"
+    held = (f"{counts[what]} {what}" for what in ("posts", "envelopes", "channels"))
+    yield f"holds      {', '.join(held)}"
+    yield f"clock      {_clock(clock)}"
+    found = "" if discovery["ok"] else f", not working: {discovery['reason'] or 'no reason known'}"
+    yield inert(f"discovery  {discovery['mode']}{found}")
+    if document["internet"]:
+        yield inert(f"internet   {document['internet']['state']}")
+    for what in document["exposed"]:
+        yield inert(f"exposed    {what}")
+    yield f"links      {len(document['links']) or 'none yet'}"
+    for link in document["links"]:
+        who = link["contact"] or f"peer {link['peer'][:8]}"
+        way = {"in": "dialled us", "out": "dialled by us"}.get(link["direction"], link["direction"])
+        yield inert(f"  {link['address']}  {who}, {way}, since {local_time(link['since'])}")
+
+
+def identity(document: Document) -> Iterator[str]:
+    yield f"{click.style(inert(document['name']), bold=True)} {document['id']}"
+    yield f"fingerprint  {document['fingerprint']}"
+    if document.get("card"):
+        yield f"card         {document['card']}"
+
+
+def invite(document: Document) -> Iterator[str]:
+    yield document["invite"]
+
+
+def _network(document: Document) -> str:
+    network = document["network"]
+    said = (
+        "open: anyone may read along, treat it as watched" if network["kind"] == "open" else network["kind"]
+    )
+    return inert(f"{said} ({network['id'][:8]})")
+
+
+def _at_rest(document: Document) -> str:
+    if document["encrypted"]:
+        return "encrypted under your passphrase"
+    return click.style("no passphrase: who takes this laptop reads everything", fg="yellow")
+
+
+def _listed(addresses: Sequence[str]) -> str:
+    return inert(", ".join(addresses)) or "nothing"
+
+
+def _clock(clock: Document) -> str:
+    if clock["state"] == "ok" and abs(clock["off_s"]) < _CLOCK_OFF_S:
+        return "ok"
+    off = f", {duration(abs(clock['off_s']))} off" if clock["off_s"] else ""
+    return inert(f"{clock['state']}{off}")
+
+
+# --- posting and reading ---
+
+
+def posted(document: Document) -> Iterator[str]:
+    state = {
+        "queued": "on disk here, handed to nobody yet",
+        "held": "handed to at least one",
+        "delivered": "a receipt of the addressee is here",
+    }.get(document["state"], document["state"])
+    yield inert(f"{document['id'][:8]} in {document['channel']}: {state}")
+
+
+def post(document: Document) -> Iterator[str]:
+    """One post: a head and the first line of the text, the other lines indented, so that none can pose."""
+    head = click.style(f"{document['id'][:8]} {local_time(document['time'])}", dim=True)
+    who = click.style(inert(document["name"]), bold=True)
+    answers = f" (to {document['reply_to'][:8]})" if document["reply_to"] else ""
+    first, *others = _said(document)
+    yield f"{head} {inert(document['channel'])} {who}{answers}: {first}"
+    yield from (f"         {line}" for line in others)
+    for remark in _remarks(document):
+        yield click.style(f"         {remark}", dim=True)
+
+
+def _said(document: Document) -> list[str]:
+    if document["text"] is None:
+        return [inert(f"[{document['kind']}: this version cannot show it]")]
+    return inert_lines(document["text"])
+
+
+def _remarks(document: Document) -> Iterator[str]:
+    if document["clock_off_s"] >= _CLOCK_OFF_S:
+        yield f"its time was {duration(document['clock_off_s'])} ahead of this clock"
+    if document["trust"] == "self":
+        yield held_by(document["held_by"])
+
+
+def held_by(held: Document) -> str:
+    """Who acknowledged storing a post: what is known, and no more."""
+    total = held["contacts"] + held["others"]
+    if not total:
+        return "handed to nobody yet"
+    contacts = {0: "none of them a contact", 1: "1 of them a contact"}
+    known = held["contacts"]
+    return f"handed to {total}, {contacts.get(known, f'{known} of them contacts')}"
+
+
+def missing(gap: Document) -> Iterator[str]:
+    channel = f" in {gap['channel']}" if gap["channel"] else ""
+    said = f"{gap['count']} missing from" if gap["count"] else "nothing missing any more from"
+    yield click.style(inert(f"{said} {gap['author'] or 'someone unknown'}{channel}"), fg="yellow")
+
+
+def read(document: Document) -> Iterator[str]:
+    for each in document["posts"]:
+        yield from post(each)
+    for gap in document["missing"]:
+        yield from missing(gap)
+
+
+def channels(document: Document, aligned: bool) -> Iterator[str]:
+    rows = [(each["name"], each["kind"], str(each["unread"])) for each in document["channels"]]
+    yield from table(("CHANNEL", "KIND", "UNREAD"), rows, aligned)
+
+
+# --- peers ---
+
+
+def peers(document: Document, aligned: bool) -> Iterator[str]:
+    rows = [
+        (
+            each["address"],
+            each["state"],
+            each["contact"] or "-",
+            "-" if each["rtt_ms"] is None else f"{each['rtt_ms']:.1f}",
+            str(each["in_bytes"]),
+            str(each["out_bytes"]),
+        )
+        for each in document["peers"]
+    ]
+    yield from table(("ADDRESS", "STATE", "CONTACT", "RTT MS", "BYTES IN", "BYTES OUT"), rows, aligned)
+
+
+def synced(document: Document) -> Iterator[str]:
+    if not document["links"]:
+        yield "no link is open: `mesh peer list` shows who was tried"
+    else:
+        yield f"{document['links']} links, {document['received']} received, {document['sent']} sent"
