@@ -139,11 +139,18 @@ class Address(NamedTuple):
 
 # Where a laptop beside us may be: private (RFC 1918), carrier-grade NAT (RFC 6598), link-local (RFC 3927, RFC 4291)
 # and unique local (RFC 4193). Everything else that discovery may be told is a stranger's machine, or nobody's.
-_NEARBY = tuple(
+_NEARBY = [
     ipaddress.ip_network(prefix)
-    for prefix in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16")
-    + ("fe80::/10", "fc00::/7")
-)
+    for prefix in (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "fe80::/10",
+        "fc00::/7",
+    )
+]
 
 
 def dialable(address: Address, *, loopback: bool = False) -> bool:

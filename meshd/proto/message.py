@@ -2,7 +2,7 @@
 
 | kind | name | slots after the kind | lane |
 |---|---|---|---|
-| 0 | hello | versions (a byte each), features, wall hour, floor hour, envelope max, message max, count, fingerprint | 0 |
+| 0 | hello | versions (bytes), features, wall hour, floor hour, envelope max, message max, count, fingerprint | 0 |
 | 1 | tags | 64 recognition tags of 16 bytes | 0 |
 | 2 | ping | number | 0 |
 | 3 | pong | the ping's number | 0 |
