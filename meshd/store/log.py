@@ -194,6 +194,15 @@ class Log:
         self._database.write("UPDATE channel SET joined = 0 WHERE id = ?", (channel,))
         self._joined.discard(channel)
 
+    def _number(self, channel: bytes) -> int:
+        """A channel's number; 0, which no post has, for one that was never joined."""
+        return self._channels.get(channel, 0)
+
+    def channel_name(self, channel: bytes) -> str:
+        """The name of a channel that is or was joined, else empty."""
+        rows = self._database.read("SELECT name FROM channel WHERE id = ?", (channel,))
+        return rows[0][0] if rows else ""
+
     def joined(self, channel: bytes) -> bool:
         """Whether the channel is on the list."""
         return channel in self._joined
@@ -309,11 +318,11 @@ class Log:
 
     def last_own(self, channel: bytes) -> bytes | None:
         """The id of our own newest post in a channel, of whichever incarnation."""
-        return self._chains.last_of(self._channels[channel], _SELF)
+        return self._chains.last_of(self._number(channel), _SELF)
 
     def heads(self, channel: bytes, limit: int) -> list[bytes]:
         """Ids of posts in a channel without a known child, newest first."""
-        return self._chains.heads(self._channels[channel], limit)
+        return self._chains.heads(self._number(channel), limit)
 
     # --- posts going out ---
 
@@ -321,7 +330,7 @@ class Log:
         """Up to `limit` posts after a cursor, of one channel or all joined ones, in the order of the log."""
         if channel is None:
             return self._rows("WHERE p.cursor > ? AND p.text IS NOT NULL AND c.joined", cursor, limit)
-        number = self._channels[channel]
+        number = self._number(channel)
         return self._rows(
             "WHERE p.cursor > ? AND p.text IS NOT NULL AND p.channel = ?", cursor, number, limit
         )
@@ -336,7 +345,7 @@ class Log:
         for each in [channel] if channel is not None else sorted(self._joined):
             rows += self._rows(
                 "WHERE p.channel = ? AND p.hlc >= ? AND p.text IS NOT NULL",
-                self._channels[each], hlc, limit, order="p.hlc DESC, p.id DESC",
+                self._number(each), hlc, limit, order="p.hlc DESC, p.id DESC",
             )  # fmt: skip
         rows.sort(key=_time)
         return causal(rows[-limit:] if limit else [])
@@ -373,7 +382,7 @@ class Log:
         """(author or None if unknown, channel id, how many are missing), of one channel or all joined ones."""
         found: list[tuple[bytes | None, bytes, int]] = []
         for each in [channel] if channel is not None else sorted(self._joined):
-            for number, count in self._chains.missing(self._channels[each]):
+            for number, count in self._chains.missing(self._number(each)):
                 rows = self._database.read("SELECT key FROM author WHERE number = ?", (number,))
                 found.append((rows[0][0] if rows else None, each, count))
         return found

@@ -1,0 +1,69 @@
+"""JSON documents from rows of the log: what `read`, `channel list` and subscriptions answer.
+
+The rule: a document is made here and nowhere else, so that a post looks the same by whatever way it is asked for.
+Ids are full lower-case hex, times RFC 3339 in UTC with milliseconds. An author is shown as `name#7f3a`: the name
+is whatever the author wrote, the tag is the beginning of the author's key, long enough to be the only one here.
+Names and texts stand as they came: what shows them to a person makes control and bidi characters inert.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from meshd.post import HOUR_MS, KIND_TEXT
+from meshd.store.log import Channel, Log, Row
+
+Document = dict[str, Any]
+
+_EPOCH = datetime(1970, 1, 1)
+
+
+def rfc3339(wall_ms: int) -> str:
+    """`2026-11-22T13:00:00.250Z` for milliseconds since 1970."""
+    return (_EPOCH + timedelta(milliseconds=wall_ms)).isoformat(timespec="milliseconds") + "Z"
+
+
+def author_name(name: str, author: bytes, log: Log) -> str:
+    """`name#7f3a`, or `#7f3a` for an author who has told no name."""
+    return f"{name}#{log.tag(author)}"
+
+
+def post_document(row: Row, log: Log) -> Document:
+    """POST. `clock_off_s`: seconds by which the stamp was ahead of our clock when we first saw the post."""
+    time_ms = row.hlc >> 16
+    return {
+        "id": row.id.hex(),
+        "channel": row.channel_name,
+        "author": row.author.hex(),
+        "name": author_name(row.author_name, row.author, log),
+        "trust": "self" if row.own else "seen",
+        "text": row.text,
+        "time": rfc3339(time_ms),
+        "clock_off_s": max(0, time_ms - row.first_seen_ms) // 1000,
+        "kind": "text" if row.kind == KIND_TEXT else str(row.kind),
+        "reply_to": row.reply_to.hex() or None,
+        "held_by": {"contacts": row.held_contacts, "others": row.held_others},
+        "sealed": row.channel_kind != "public",
+        "expires": rfc3339(row.keep_until * HOUR_MS),
+    }
+
+
+def missing_document(gap: tuple[bytes | None, bytes, int], log: Log) -> Document:
+    """A gap as `Log.missing` tells it; author and name are null where nobody knows who wrote what is missing."""
+    author, channel, count = gap
+    return {
+        "author": author.hex() if author else None,
+        "name": author_name(log.author_name(author), author, log) if author else None,
+        "channel": log.channel_name(channel),
+        "count": count,
+    }
+
+
+def channel_document(channel: Channel) -> Document:
+    """A channel on the list; nobody can count the members of a public one."""
+    return {
+        "id": channel.id.hex(),
+        "name": channel.name,
+        "kind": channel.kind,
+        "members": None,
+        "unread": channel.unread,
+    }
