@@ -271,6 +271,9 @@ def error_document(error: CallerError) -> ErrorDocument:
 # --- methods ---
 
 
+TYPE_NAMES: dict[type, str] = {str: "string", int: "whole number", float: "number", bool: "boolean"}
+
+
 class Param(NamedTuple):
     """A parameter: its JSON types, whether it must be there, and what it says."""
 
@@ -366,27 +369,6 @@ def error_code(error: dict[str, Any]) -> Code:
         return Code[error["data"]["code"]]
     except (KeyError, TypeError):
         return Code.error
-
-
-def check_params(method: str, params: object) -> dict[str, Any]:
-    """The parameters of a request to a method of the table; CallerError(usage) names what is wrong with them.
-
-    A parameter that is null counts as not given.
-    """
-    if not isinstance(params, dict):
-        raise CallerError(Code.usage, f"{method}: parameters go by name, in an object")
-    known = METHODS[method].params
-    given = {name: value for name, value in params.items() if value is not None}
-    for name, value in given.items():
-        if name not in known:
-            raise CallerError(Code.usage, f"{method}: there is no parameter {name[:32]!r}")
-        if type(value) not in known[name].types:
-            wanted = " or ".join(type_.__name__ for type_ in known[name].types)
-            raise CallerError(Code.usage, f"{method}: {name} is a {wanted}")
-    for name, param in known.items():
-        if param.required and name not in given:
-            raise CallerError(Code.usage, f"{method}: {name} is missing")
-    return given
 
 
 # --- where the socket is ---

@@ -1,0 +1,36 @@
+"""What subscribers read: the log, as documents.
+
+The rule: this is the only way in which the daemon reads past the core, and it only reads. It runs in the
+core's thread between two events, so it sees what is committed and nothing else.
+"""
+
+from typing import Any
+
+from meshd import documents
+from meshd.daemon import api
+from meshd.node import Node
+
+
+class Feed:
+    """The posts of a node's log in the order in which they came."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def channel_id(self, text: str) -> bytes:
+        """The id of the channel a client names; CallerError(not_found, usage, locked)."""
+        return self._node.channel_id(text)
+
+    def cursor(self) -> int:
+        """Where the log ends; CallerError(locked)."""
+        return self._node.require_log().last_cursor()
+
+    def posts(self, cursor: int, channel: bytes | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        """Up to `limit` posts after a cursor, each with its own cursor."""
+        log = self._node.require_log()
+        return [(row.cursor, documents.post_document(row, log)) for row in log.after(cursor, channel, limit)]
+
+    def missing(self, channel: bytes | None) -> list[api.Missing]:
+        """The gaps that are known, of one channel or all."""
+        log = self._node.require_log()
+        return [documents.missing_document(gap, log) for gap in log.missing(channel)]

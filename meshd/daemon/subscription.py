@@ -1,0 +1,55 @@
+"""A subscription: a place in the log, from which a reader is sent on.
+
+The rule: nothing waits in memory for a subscriber. A slice of at most RPC_SLICE_MAX posts or RPC_SLICE_SIZE
+bytes is read from the log when the subscriber has taken the one before, so the log is the only queue there
+is. A post is named by a notification only after it is on disk, because it comes from there.
+
+`missing` notifications say how many posts of an author are known to exist and are not here: one when a gap
+shows, one when its size changes, and one with a count of 0 when it closes. They are sent at the end of what
+there is to read, so that the gaps of a backlog in progress are not told one by one.
+"""
+
+from meshd import limits
+from meshd.daemon.feed import Feed
+from meshd.daemon.request import encode
+
+
+class Subscription:
+    """`behind` says that there may be something to read. `channel` None: all of them."""
+
+    def __init__(self, number: int, cursor: int, channel: bytes | None, wants_missing: bool) -> None:
+        self.number = number
+        self.behind = True
+        self._cursor = cursor
+        self._channel = channel
+        self._gaps: dict[tuple[str, str], int] | None = {} if wants_missing else None
+
+    def read(self, feed: Feed) -> bytes:
+        """The next slice as lines, perhaps none; `behind` is False when it was the last for now."""
+        head = f'{{"jsonrpc":"2.0","method":"post","params":{{"subscription":{self.number},"cursor":'
+        lines: list[str] = []
+        size = 0
+        posts = feed.posts(self._cursor, self._channel, limits.RPC_SLICE_MAX)
+        for cursor, document in posts:
+            line = f'{head}{cursor},"post":{encode(document)}}}}}\n'
+            lines.append(line)
+            self._cursor = cursor
+            size += len(line)
+            if size > limits.RPC_SLICE_SIZE:
+                return "".join(lines).encode()
+        self.behind = len(posts) == limits.RPC_SLICE_MAX
+        if not self.behind and self._gaps is not None:
+            lines += self._missing(feed, self._gaps)
+        return "".join(lines).encode()
+
+    def _missing(self, feed: Feed, told: dict[tuple[str, str], int]) -> list[str]:
+        found = {(gap["author"], gap["channel"]): gap["count"] for gap in feed.missing(self._channel)}
+        changed = {place: count for place, count in found.items() if told.get(place) != count}
+        changed |= {place: 0 for place in told if place not in found}
+        told.clear()
+        told.update(found)
+        return [
+            f'{{"jsonrpc":"2.0","method":"missing","params":{{"subscription":{self.number},"missing":'
+            f"{encode({'author': author, 'channel': channel, 'count': count})}}}}}\n"
+            for (author, channel), count in changed.items()
+        ]
