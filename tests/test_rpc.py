@@ -283,7 +283,7 @@ async def test_gaps_are_told_when_they_show_change_and_close(talk: Talk) -> None
         return (await talk.hear())["params"]["missing"]
 
     await talk.ask("subscribe", missing=True)
-    three: api.Missing = {"author": "oak", "channel": "plaza", "count": 3}
+    three: api.Missing = {"author": "0a", "name": "oak#0a", "channel": "plaza", "count": 3}
     assert await after(three) == three
     assert await after({**three, "count": 1}) == {**three, "count": 1}
     assert await after() == {**three, "count": 0}

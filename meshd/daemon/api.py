@@ -158,9 +158,10 @@ class Post(TypedDict):
 
 
 class Missing(TypedDict):
-    """Posts of an author that are known to exist and are not here; a `count` of 0 says that a gap closed."""
+    """Posts known to exist that are not here; `author` is null where unknown; a `count` of 0: the gap closed."""
 
-    author: str
+    author: str | None
+    name: str | None
     channel: str
     count: int
 

@@ -7,7 +7,6 @@ core's thread between two events, so it sees what is committed and nothing else.
 from typing import Any
 
 from meshd import documents
-from meshd.daemon import api
 from meshd.node import Node
 
 
@@ -30,7 +29,7 @@ class Feed:
         log = self._node.require_log()
         return [(row.cursor, documents.post_document(row, log)) for row in log.after(cursor, channel, limit)]
 
-    def missing(self, channel: bytes | None) -> list[api.Missing]:
+    def missing(self, channel: bytes | None) -> list[dict[str, Any]]:
         """The gaps that are known, of one channel or all."""
         log = self._node.require_log()
         return [documents.missing_document(gap, log) for gap in log.missing(channel)]

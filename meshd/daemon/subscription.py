@@ -9,9 +9,14 @@ shows, one when its size changes, and one with a count of 0 when it closes. They
 there is to read, so that the gaps of a backlog in progress are not told one by one.
 """
 
+from typing import Any
+
 from meshd import limits
 from meshd.daemon.feed import Feed
 from meshd.daemon.request import encode
+
+Document = dict[str, Any]
+Place = tuple[str | None, str]  # author, if known, and channel
 
 
 class Subscription:
@@ -22,7 +27,7 @@ class Subscription:
         self.behind = True
         self._cursor = cursor
         self._channel = channel
-        self._gaps: dict[tuple[str, str], int] | None = {} if wants_missing else None
+        self._gaps: dict[Place, Document] | None = {} if wants_missing else None
 
     def read(self, feed: Feed) -> bytes:
         """The next slice as lines, perhaps none; `behind` is False when it was the last for now."""
@@ -42,14 +47,13 @@ class Subscription:
             lines += self._missing(feed, self._gaps)
         return "".join(lines).encode()
 
-    def _missing(self, feed: Feed, told: dict[tuple[str, str], int]) -> list[str]:
-        found = {(gap["author"], gap["channel"]): gap["count"] for gap in feed.missing(self._channel)}
-        changed = {place: count for place, count in found.items() if told.get(place) != count}
-        changed |= {place: 0 for place in told if place not in found}
+    def _missing(self, feed: Feed, told: dict[Place, Document]) -> list[str]:
+        found: dict[Place, Document] = {
+            (gap["author"], gap["channel"]): gap for gap in feed.missing(self._channel)
+        }
+        changed = [gap for place, gap in found.items() if told.get(place) != gap]
+        changed += [{**gap, "count": 0} for place, gap in told.items() if place not in found]
         told.clear()
         told.update(found)
-        return [
-            f'{{"jsonrpc":"2.0","method":"missing","params":{{"subscription":{self.number},"missing":'
-            f"{encode({'author': author, 'channel': channel, 'count': count})}}}}}\n"
-            for (author, channel), count in changed.items()
-        ]
+        head = f'{{"jsonrpc":"2.0","method":"missing","params":{{"subscription":{self.number},"missing":'
+        return [f"{head}{encode(gap)}}}}}\n" for gap in changed]
