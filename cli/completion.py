@@ -20,7 +20,7 @@ _PATIENCE_S = 0.1  # of the 200 ms; starting Python takes the rest
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, console: Console, shell: str) -> None:
-    """Prints the completion script of a shell, to be evaluated by it."""
+    """Prints the completion script of a shell."""
     from click.shell_completion import ShellComplete, get_completion_class
 
     found = get_completion_class(shell)

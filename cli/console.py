@@ -60,8 +60,7 @@ class Console:
 
     def remark(self, text: str) -> None:
         """One line for people on stderr: progress, warnings, errors."""
-        if sys.stderr is not None:
-            click.echo(inert(text), err=True)
+        click.echo(inert(text), err=True)
 
     def progress(self, text: str) -> None:
         """A line on stderr that the next one overwrites, on a terminal only; an empty one takes it away."""

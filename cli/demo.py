@@ -31,7 +31,7 @@ _PAUSE_S = 0.05
 
 @command("demo", example="mesh demo")
 def demo(console: Console) -> None:
-    """Shows a whole mesh at work on this machine, in about ten seconds."""
+    """Shows a whole mesh at work on this machine."""
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     folder = tempfile.mkdtemp(prefix="mesh-demo-")

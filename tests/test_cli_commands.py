@@ -1,145 +1,24 @@
-"""The command line, with the daemon scripted: what is asked, what is printed, and how it ends."""
+"""The commands, with the daemon scripted: what it is asked, and what is printed."""
 
 import io
 import json
 import re
-import shlex
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import click
 import pytest
 
-from cli import console, root
-from cli.commands import Command, Group
-from cli.root import mesh, run
+from cli import console
+from cli.root import run
 from meshd.errors import CallerError, Code
 from meshd.limits import BODY_SIZE_MAX
-
-Script = dict[str, Any]
-ID = "7f3a" * 16
-
-POST = {
-    "id": ID, "channel": "square", "author": "ab" * 32, "name": "oak#abab", "trust": "self", "text": "hello",
-    "time": "2026-11-22T13:00:00Z", "clock_off_s": 0, "kind": "text", "reply_to": None,
-    "held_by": {"contacts": 1, "others": 2}, "sealed": False, "expires": "2026-11-25T13:00:00Z",
-}  # fmt: skip
-GAP = {"author": "oak#abab", "channel": "square", "count": 3}
-READ = {"v": 1, "posts": [POST], "missing": [GAP], "cursor": 41}
-CHANNELS = {
-    "v": 1,
-    "channels": [{"id": "01" * 16, "name": "square", "kind": "public", "members": None, "unread": 2}],
-}
-PEERS = {
-    "v": 1,
-    "peers": [
-        {
-            "address": "192.168.1.7:4040",
-            "contact": None,
-            "state": "open",
-            "rtt_ms": 1.25,
-            "in_bytes": 7,
-            "out_bytes": 9,
-        }
-    ],
-}
-STATUS = {
-    "v": 1, "id": ID, "name": "oak", "uptime_s": 130, "pid": 4711, "socket": "/h/ctl.sock", "encrypted": False,
-    "locked": False, "network": {"kind": "open", "id": "cd" * 16}, "listen": ["192.168.1.2:5151"],
-    "links": [{"peer": "ee" * 32, "contact": None, "address": "192.168.1.7:4040",
-               "since": "2026-11-22T13:00:00Z", "direction": "out"}],
-    "counts": {"posts": 10, "envelopes": 12, "channels": 2}, "clock": {"state": "ok", "off_s": 0},
-    "internet": None, "discovery": {"mode": "announce", "ok": True, "reason": ""}, "exposed": [],
-}  # fmt: skip
-
-
-class ScriptedClient:
-    """The daemon's side of a conversation: an answer, or an error, for each method; requests are kept."""
-
-    def __init__(self, script: Script, asked: list[tuple[str, dict[str, Any]]]) -> None:
-        self.script, self.asked = script, asked
-        self.answer_size = 0
-
-    def __enter__(self) -> "ScriptedClient":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def call(self, method: str, params: Any = None, timeout_s: float | None = None) -> Any:
-        self.asked.append((method, {n: v for n, v in (params or {}).items() if v is not None}))
-        answer = self.script[method]
-        answer = answer.pop(0) if isinstance(answer, list) else answer
-        if isinstance(answer, CallerError):
-            raise answer
-        self.answer_size = len(json.dumps(answer))
-        return answer
-
-    def send(self, method: str, params: Any = None) -> None:
-        self.sent = self.call(method, params)
-
-    def answer(self, patience_s: float) -> Any:
-        return self.sent
-
-    def notices(self, pause_s: float) -> Iterator[Any]:
-        yield from self.script["notices"]
-        raise KeyboardInterrupt  # the only end of following
-
-
-Asked = list[tuple[str, dict[str, Any]]]
+from tests.cli_script import CHANNELS, GAP, ID, PEERS, POST, READ, STATUS, Asked, Script, answer_with
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], Asked]:
-    def scripted(script: Script) -> Asked:
-        asked: Asked = []
-        monkeypatch.setattr(console.Console, "connect", lambda _: ScriptedClient(script, asked))
-        return asked
-
-    return scripted
-
-
-def commands(group: click.Group = mesh, path: str = "mesh") -> Iterator[tuple[str, click.Command]]:
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        yield f"{path} {name}", command
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{path} {name}")
-
-
-# --- help ---
-
-
-@pytest.mark.parametrize("path", ["mesh", *(path for path, _ in commands())])
-def test_every_help_fits_a_screen_and_shows_an_example(path: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([*path.split()[1:], "--help"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) <= 24 and max(map(len, lines)) <= 80
-    assert lines[-1].startswith(f"Example: {path}" if path != "mesh completion" else "Example: eval")
-
-
-@pytest.mark.parametrize("path", [path for path, command in commands() if isinstance(command, Command)])
-def test_every_example_can_be_parsed(path: str) -> None:
-    example = dict(commands())[path].example  # type: ignore[attr-defined]
-    words = re.sub(r'^eval "\$\((.*)\)"$', r"\1", example).split(" > ")[0].split(" && ")[0]
-    context = mesh.make_context("mesh", shlex.split(words)[1:], resilient_parsing=False)
-    while isinstance(context.command, Group):
-        name, command, rest = context.command.resolve_command(
-            context, [*context._protected_args, *context.args]
-        )
-        assert command is not None
-        context = command.make_context(name, rest, parent=context)
-
-
-def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([]) == 0
-    assert "mesh" in capsys.readouterr().out
-
-
-# --- results ---
+    return partial(answer_with, monkeypatch)
 
 
 def test_post_asks_the_daemon_and_says_no_more_than_is_known(script: Any, capsys: Any) -> None:
@@ -318,130 +197,3 @@ def test_up_when_up_and_down_when_down_are_fine(script: Any, capsys: Any) -> Non
     script({"status": CallerError(Code.not_running, "no")})
     assert run(["down", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"v": 1, "pid": None, "listen": []}
-
-
-# --- global options ---
-
-
-@pytest.mark.parametrize(
-    "args",
-    [
-        ["--json", "--home", "H", "peer", "list"],
-        ["peer", "--json", "list", "--home", "H"],
-        ["--home", "else", "peer", "list", "--json", "--home", "H"],
-    ],
-)
-def test_global_options_stand_anywhere_and_the_last_wins(
-    args: list[str], script: Any, capsys: Any, monkeypatch: Any
-) -> None:
-    script({"peer.list": PEERS})
-    homes: list[str | None] = []
-    connect = console.Console.connect
-    monkeypatch.setattr(
-        console.Console, "connect", lambda self: homes.append(self.home_option) or connect(self)
-    )
-    assert run(args) == 0
-    assert json.loads(capsys.readouterr().out) == PEERS
-    assert homes == ["H"]
-
-
-def test_options_come_from_the_environment_too(script: Any, capsys: Any, monkeypatch: Any) -> None:
-    asked = script({"read": READ, "status": STATUS})
-    monkeypatch.setenv("MESHD_JSON", "1")
-    monkeypatch.setenv("MESHD_READ_LIMIT", "7")
-    assert run(["read"]) == 0
-    assert json.loads(capsys.readouterr().out) == READ
-    assert asked == [("read", {"limit": 7})]
-
-
-@pytest.mark.parametrize(
-    ("color", "environment", "coloured"),
-    [
-        ("auto", {}, True),
-        ("auto", {"NO_COLOR": "1"}, False),
-        ("auto", {"NO_COLOR": ""}, True),
-        ("auto", {"TERM": "dumb"}, False),
-        ("never", {}, False),
-        ("always", {"NO_COLOR": "1"}, True),
-    ],
-)
-def test_colour_is_a_choice(
-    color: str, environment: dict[str, str], coloured: bool, script: Any, capsys: Any, monkeypatch: Any
-) -> None:
-    script({"read": READ})
-    monkeypatch.setattr(console.Console, "terminal", True)
-    monkeypatch.setenv("TERM", "xterm")
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    run(["--color", color, "read"])
-    assert ("\x1b[" in capsys.readouterr().out) is coloured
-
-
-def test_no_colour_off_a_terminal(script: Any, capsys: Any) -> None:
-    script({"read": READ})
-    run(["read"])
-    assert "\x1b" not in capsys.readouterr().out
-
-
-# --- errors ---
-
-
-@pytest.mark.parametrize("code", list(Code))
-def test_an_error_is_one_line_a_document_and_its_status(code: Code, script: Any, capsys: Any) -> None:
-    script({"peer.list": CallerError(code, "what is wrong: what to do")})
-    assert run(["peer", "list"]) == code
-    assert capsys.readouterr() == ("", "mesh: what is wrong: what to do\n")
-    assert run(["peer", "list", "--json"]) == code
-    out, err = capsys.readouterr()
-    assert json.loads(out) == {"v": 1, "error": {"code": code.name, "message": "what is wrong: what to do"}}
-    assert err == "mesh: what is wrong: what to do\n"
-
-
-def test_F13_an_error_that_quotes_the_net_is_inert(script: Any, capsys: Any) -> None:
-    script({"peer.list": CallerError(Code.usage, "which \x1b]0;x\x07?")})
-    run(["peer", "list"])
-    assert capsys.readouterr().err == "mesh: which \\x1b]0;x\\x07?\n"
-
-
-@pytest.mark.parametrize("args", [["post"], ["post", "square"], ["channel", "join"], ["channel", "leave"]])
-def test_a_missing_channel_or_text_explains_the_hash(args: list[str], capsys: Any) -> None:
-    assert run(args) == Code.usage
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1 and root.HASH_REMARK in err
-
-
-@pytest.mark.parametrize(
-    "args",
-    [["nonsense"], ["peer"], ["post", "a", "b", "c"], ["read", "--limit", "0"], ["--color", "red", "status"],
-     ["status", "--nonsense"], ["init", "--open", "--invite", "x", "--no-passphrase"]],
-)  # fmt: skip
-def test_a_wrong_command_line_is_one_line_with_status_2(args: list[str], capsys: Any) -> None:
-    assert run([*args, "--json"]) == Code.usage
-    out, err = capsys.readouterr()
-    assert json.loads(out)["error"]["code"] == "usage"
-    assert err.startswith("mesh: ") and err.count("\n") == 1
-
-
-def test_a_home_without_daemon_says_what_to_do(tmp_path: Path, capsys: Any) -> None:
-    assert run(["--home", str(tmp_path), "status"]) == Code.not_running
-    assert "mesh up" in capsys.readouterr().err
-    assert run(["--home", str(tmp_path / "none"), "status"]) == Code.not_running
-    assert "mesh init" in capsys.readouterr().err
-    assert run(["--home", str(tmp_path / "none"), "up"]) == Code.not_found
-
-
-def test_a_passphrase_is_never_guessed_off_a_terminal(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
-    stdin_is(monkeypatch, b"")
-    assert run(["--home", str(tmp_path), "init"]) == Code.usage
-    err = capsys.readouterr().err
-    assert all(option in err for option in ("--passphrase-file", "--passphrase-fd", "--no-passphrase"))
-    assert run(["--home", str(tmp_path), "init", "--passphrase-fd", "3", "--no-passphrase"]) == Code.usage
-
-
-# --- completion ---
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_prints_the_script_of_a_shell(shell: str, capsys: Any) -> None:
-    assert run(["completion", shell]) == 0
-    assert f"_MESH_COMPLETE={shell}_complete" in capsys.readouterr().out
