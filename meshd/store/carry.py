@@ -160,9 +160,8 @@ class Carry:
 
     def rollback(self) -> None:
         """Forget what was written since the last commit."""
-        if self._database.writing:
-            self._database.rollback()
-            self._read_last()
+        self._database.rollback()
+        self._read_last()
 
     def close(self) -> None:
         """Forget what was not committed and let go of the file."""

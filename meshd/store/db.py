@@ -122,11 +122,6 @@ class Database:
         except sqlcipher3.Error as error:
             _fail(error)
 
-    @property
-    def writing(self) -> bool:
-        """Whether a transaction is open."""
-        return bool(self._connection.in_transaction)
-
     def commit(self) -> None:
         """Make what was written durable; nothing to do when nothing was written."""
         if self._connection.in_transaction:

@@ -6,38 +6,35 @@ The rules:
   again (AUTOINCREMENT), so a reader that goes on from a cursor misses nothing and sees nothing twice.
 - A post is in the log once, whatever it comes by: `insert_many` answers None for one that is there already.
 - Names and texts are kept as they came. Making control and bidi characters inert is up to what shows them.
-- An author's **name** is the one in the newest post (by HLC) that carries a name; ours is the one given at
-  init.
 - A channel that is **left** is only marked: its posts stay, unseen unless that very channel is asked for, and
   joining again shows them. Its id is still taken for posts, so the caller asks `joined` first.
 - A post that is no text is kept and chained, but not shown: `after` and `latest` pass over it.
 - Nothing here hands out sequences: every start begins a new incarnation, so a restored or copied log is fine.
 
-Identities and channels are long and few, so posts name them by small numbers. Chains, holes and forks are in
-`chains`. Rows changed over and over (chains, channels, authors) are written back once a transaction.
+Ids of authors and channels are long and few, so posts name them by small numbers. Names and tags are in
+`authors`; chains, holes, forks and heads in `chains`; the order in which posts are shown in `rows`.
 """
 
 from collections.abc import Sequence
-from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from meshd import crypto
 from meshd.errors import CallerError, Code
-from meshd.ids import ID_SIZE
-from meshd.limits import HLC_MAX
 from meshd.post import Post, Text
-from meshd.store import chains
+from meshd.store import authors, chains
+from meshd.store.authors import SELF, Authors
 from meshd.store.chains import Arrival, Chains
 from meshd.store.db import Database, marks, slices
+from meshd.store.rows import Row, by_time, causal, select
+
+__all__ = ["Channel", "Entry", "Log", "Row"]
 
 _MIGRATIONS = (
     (
         """CREATE TABLE node (
             one INTEGER PRIMARY KEY CHECK (one = 1), seed BLOB NOT NULL, name TEXT NOT NULL,
             opened INTEGER NOT NULL, last_hlc INTEGER NOT NULL)""",
-        """CREATE TABLE author (
-            number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, name TEXT NOT NULL, name_hlc INTEGER NOT NULL)""",
         """CREATE TABLE channel (
             number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, name TEXT NOT NULL, kind TEXT NOT NULL,
             joined INTEGER NOT NULL, read INTEGER NOT NULL)""",
@@ -52,44 +49,10 @@ _MIGRATIONS = (
         "CREATE INDEX post_place ON post (chain, sequence)",
         "CREATE INDEX post_time ON post (channel, hlc) WHERE text IS NOT NULL",
         "CREATE INDEX post_channel ON post (channel) WHERE text IS NOT NULL",
+        *authors.SCHEMA,
         *chains.SCHEMA,
     ),
 )
-AUTHORS_MAX = 4096  # authors kept in memory after a commit
-TAG_DIGITS = 4  # hex digits that tell an author from others of the same name, unless more are needed
-_SELF = 1  # our own number among the authors
-
-_SELECT = """SELECT p.cursor, p.id, c.id, c.name, c.kind, a.key, a.name, h.incarnation, p.sequence, p.parents, p.hlc,
-    p.kind, p.keep_until, p.text, p.reply_to, a.number = 1, p.via, p.first_seen_ms, p.held_contacts,
-    p.held_others, p.forked FROM post p CROSS JOIN chain h ON h.number = p.chain CROSS JOIN author a ON
-    a.number = h.author
-    CROSS JOIN channel c ON c.number = p.channel """
-
-
-class Row(NamedTuple):
-    """A post as the log has it. Ids are bytes; hlc, hours and milliseconds as in the post."""
-
-    cursor: int
-    id: bytes
-    channel: bytes
-    channel_name: str
-    channel_kind: str
-    author: bytes
-    author_name: str  # the author's current name, as it came; empty if none did
-    incarnation: int
-    sequence: int
-    parents: bytes
-    hlc: int
-    kind: int
-    keep_until: int
-    text: str | None  # None if the post is no text
-    reply_to: bytes  # a post id, or empty
-    own: bool
-    via: str
-    first_seen_ms: int
-    held_contacts: int
-    held_others: int
-    forked: bool
 
 
 class Channel(NamedTuple):
@@ -126,7 +89,7 @@ class Log:
         database = Database.create(path, key, _MIGRATIONS, durable=durable)
         database.write("INSERT INTO node VALUES (1, ?, ?, 0, 0)", (seed, name))
         public, _ = crypto.ed25519_keypair(seed)
-        database.write("INSERT INTO author VALUES (?, ?, ?, ?)", (_SELF, public, name, HLC_MAX))
+        authors.insert_self(database, public, name)
         database.commit()
         log = cls.__new__(cls)
         log._load(database)
@@ -139,6 +102,7 @@ class Log:
             raise CallerError(Code.invalid, "log is unfinished: it was left in the middle of being made")
         self._database = database
         ((self.seed, self.name),) = rows
+        self._authors = Authors(database)
         self._chains = Chains(database)
         self._recall()
 
@@ -151,8 +115,6 @@ class Log:
         self._node_changed = False
         self._channels: dict[bytes, int] = dict(read("SELECT id, number FROM channel"))
         self._joined = {channel for (channel,) in read("SELECT id FROM channel WHERE joined")}
-        self._authors: dict[bytes, tuple[int, int]] = {}  # number, HLC of the name
-        self._tags: dict[bytes, str] = {}
         found = read("SELECT seq FROM sqlite_sequence WHERE name = 'post'")
         self._last_cursor: int = found[0][0] if found else 0
 
@@ -217,7 +179,7 @@ class Log:
                 "SELECT (SELECT COUNT(*) FROM post WHERE channel = ?1 AND cursor > ?2 AND text IS NOT NULL)"
                 " - (SELECT COUNT(*) FROM post WHERE text IS NOT NULL AND cursor > ?2 AND chain IN"
                 " (SELECT number FROM chain WHERE channel = ?1 AND author = ?3))",
-                (number, mark, _SELF),
+                (number, mark, SELF),
             )
             found.append(Channel(identity, name, kind, unread))
         return found
@@ -249,7 +211,9 @@ class Log:
             self._last_cursor += 1
             cursors.append(self._last_cursor)
             fresh.append(entry)
-            arrivals.append(Arrival(post_id, post, self._channels[post.channel], self._author(post, text)))
+            arrivals.append(
+                Arrival(post_id, post, self._channels[post.channel], self._authors.note(post, text))
+            )
             if post.hlc > self._last_hlc:
                 self._last_hlc = post.hlc
                 self._node_changed = True
@@ -284,28 +248,6 @@ class Log:
                     found[post_id] = chain
         return found
 
-    def _author(self, post: Post, text: Text | None) -> int:
-        """The number of a post's author, who is noted at first sight; and its name, if this is the newest."""
-        known = self._authors.get(post.author)
-        if known is None:
-            rows = self._database.read("SELECT number, name_hlc FROM author WHERE key = ?", (post.author,))
-            if not rows:
-                self._database.write(
-                    "INSERT INTO author (key, name, name_hlc) VALUES (?, '', 0)", (post.author,)
-                )
-                rows = self._database.read(
-                    "SELECT number, name_hlc FROM author WHERE key = ?", (post.author,)
-                )
-                self._tags.clear()
-            known = self._authors[post.author] = rows[0][0], rows[0][1]
-        number, name_hlc = known
-        if text is not None and text.name and post.hlc > name_hlc:
-            self._database.write(
-                "UPDATE author SET name = ?, name_hlc = ? WHERE number = ?", (text.name, post.hlc, number)
-            )
-            self._authors[post.author] = number, post.hlc
-        return number
-
     def count_held(self, post_id: bytes, contacts: int = 0, others: int = 1) -> None:
         """Note that so many more peers said they hold this post."""
         self._database.write(
@@ -318,7 +260,7 @@ class Log:
 
     def last_own(self, channel: bytes) -> bytes | None:
         """The id of our own newest post in a channel, of whichever incarnation."""
-        return self._chains.last_of(self._number(channel), _SELF)
+        return self._chains.last_of(self._number(channel), SELF)
 
     def heads(self, channel: bytes, limit: int) -> list[bytes]:
         """Ids of posts in a channel without a known child, newest first."""
@@ -347,7 +289,7 @@ class Log:
                 "WHERE p.channel = ? AND p.hlc >= ? AND p.text IS NOT NULL",
                 self._number(each), hlc, limit, order="p.hlc DESC, p.id DESC",
             )  # fmt: skip
-        rows.sort(key=_time)
+        rows.sort(key=by_time)
         return causal(rows[-limit:] if limit else [])
 
     def row(self, post_id: bytes) -> Row | None:
@@ -365,10 +307,7 @@ class Log:
 
     def _rows(self, where: str, *values: Any, order: str = "p.cursor") -> list[Row]:
         self._chains.flush()
-        return [
-            Row._make((*row[:15], row[15] == 1, *row[16:20], row[20] == 1))
-            for row in self._database.read(f"{_SELECT}{where} ORDER BY {order} LIMIT ?", values)
-        ]
+        return select(self._database, where, values, order)
 
     def count_posts(self) -> int:
         """How many posts there are to be shown."""
@@ -383,29 +322,16 @@ class Log:
         found: list[tuple[bytes | None, bytes, int]] = []
         for each in [channel] if channel is not None else sorted(self._joined):
             for number, count in self._chains.missing(self._number(each)):
-                rows = self._database.read("SELECT key FROM author WHERE number = ?", (number,))
-                found.append((rows[0][0] if rows else None, each, count))
+                found.append((self._authors.key(number) if number else None, each, count))
         return found
 
     def author_name(self, author: bytes) -> str:
         """The current name of an author, as it came; empty if none did."""
-        rows = self._database.read("SELECT name FROM author WHERE key = ?", (author,))
-        return rows[0][0] if rows else ""
+        return self._authors.name(author)
 
     def tag(self, author: bytes) -> str:
         """The first hex digits of an author's key, at least 4, as many as tell it from all others known here."""
-        tag = self._tags.get(author)
-        if tag is None:
-            neighbours = self._database.read(
-                "SELECT * FROM (SELECT key FROM author WHERE key < ?1 ORDER BY key DESC LIMIT 1) UNION ALL"
-                " SELECT * FROM (SELECT key FROM author WHERE key > ?1 ORDER BY key LIMIT 1)",
-                (author,),
-            )
-            size = TAG_DIGITS
-            while any(key.hex()[:size] == author.hex()[:size] for (key,) in neighbours):
-                size += 1
-            tag = self._tags[author] = author.hex()[:size]
-        return tag
+        return self._authors.tag(author)
 
     # --- transactions ---
 
@@ -417,52 +343,15 @@ class Log:
             self._node_changed = False
         self._database.commit()
         self._chains.trim()
-        if len(self._authors) > AUTHORS_MAX:
-            self._authors.clear()
-        if len(self._tags) > AUTHORS_MAX:
-            self._tags.clear()
+        self._authors.trim()
 
     def rollback(self) -> None:
         """Forget what was written since the last commit."""
         self._database.rollback()
         self._chains.forget()
+        self._authors.forget()
         self._recall()
 
     def close(self) -> None:
         """Forget what was not committed and let go of the file."""
         self._database.close()
-
-
-def _time(row: Row) -> tuple[int, bytes]:
-    return row.hlc, row.id
-
-
-def causal(rows: Sequence[Row]) -> list[Row]:
-    """Rows that stand in order of (HLC, id), with every parent moved before its children.
-
-    Honest stamps are in that order already; this is for those that lie. Ready rows come out by (HLC, id).
-    """
-    place = {row.id: index for index, row in enumerate(rows)}
-    waits = [0] * len(rows)
-    children: list[list[int]] = [[] for _ in rows]
-    disorder = False
-    for index, row in enumerate(rows):
-        for start in range(0, len(row.parents), ID_SIZE):
-            parent = place.get(row.parents[start : start + ID_SIZE])
-            if parent is not None:
-                waits[index] += 1
-                children[parent].append(index)
-                disorder |= parent > index
-    if not disorder:
-        return list(rows)
-    ready = [index for index, count in enumerate(waits) if not count]
-    heapify(ready)
-    ordered = []
-    while ready:
-        index = heappop(ready)
-        ordered.append(rows[index])
-        for child in children[index]:
-            waits[child] -= 1
-            if not waits[child]:
-                heappush(ready, child)
-    return ordered

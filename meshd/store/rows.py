@@ -1,0 +1,89 @@
+"""Rows: posts as the log shows them, and the order in which people read them.
+
+The rule: posts are shown in causal order. A post never stands before one that it names as a parent; beyond that
+they stand by HLC, then by id, so that every node that holds the same posts shows them in the same order
+(protocol.md, "Order").
+"""
+
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+from typing import Any, NamedTuple
+
+from meshd.ids import ID_SIZE
+from meshd.store.db import Database
+
+_SELECT = """SELECT p.cursor, p.id, c.id, c.name, c.kind, a.key, a.name, h.incarnation, p.sequence, p.parents, p.hlc,
+    p.kind, p.keep_until, p.text, p.reply_to, a.number = 1, p.via, p.first_seen_ms, p.held_contacts,
+    p.held_others, p.forked FROM post p CROSS JOIN chain h ON h.number = p.chain CROSS JOIN author a ON
+    a.number = h.author
+    CROSS JOIN channel c ON c.number = p.channel """
+
+
+class Row(NamedTuple):
+    """A post as the log has it. Ids are bytes; hlc, hours and milliseconds as in the post."""
+
+    cursor: int
+    id: bytes
+    channel: bytes
+    channel_name: str
+    channel_kind: str
+    author: bytes
+    author_name: str  # the author's current name, as it came; empty if none did
+    incarnation: int
+    sequence: int
+    parents: bytes
+    hlc: int
+    kind: int
+    keep_until: int
+    text: str | None  # None if the post is no text
+    reply_to: bytes  # a post id, or empty
+    own: bool
+    via: str
+    first_seen_ms: int
+    held_contacts: int
+    held_others: int
+    forked: bool
+
+
+def select(database: Database, where: str, values: Sequence[Any], order: str = "p.cursor") -> list[Row]:
+    """The rows of a query over the table `post`, named p; the last value is the limit."""
+    return [
+        Row._make((*row[:15], row[15] == 1, *row[16:20], row[20] == 1))
+        for row in database.read(f"{_SELECT}{where} ORDER BY {order} LIMIT ?", values)
+    ]
+
+
+def by_time(row: Row) -> tuple[int, bytes]:
+    """The order of rows where no parent says otherwise."""
+    return row.hlc, row.id
+
+
+def causal(rows: Sequence[Row]) -> list[Row]:
+    """Rows that stand in order of (HLC, id), with every parent moved before its children.
+
+    Honest stamps are in that order already; this is for those that lie. Ready rows come out by (HLC, id).
+    """
+    place = {row.id: index for index, row in enumerate(rows)}
+    waits = [0] * len(rows)
+    children: list[list[int]] = [[] for _ in rows]
+    disorder = False
+    for index, row in enumerate(rows):
+        for start in range(0, len(row.parents), ID_SIZE):
+            parent = place.get(row.parents[start : start + ID_SIZE])
+            if parent is not None:
+                waits[index] += 1
+                children[parent].append(index)
+                disorder |= parent > index
+    if not disorder:
+        return list(rows)
+    ready = [index for index, count in enumerate(waits) if not count]
+    heapify(ready)
+    ordered = []
+    while ready:
+        index = heappop(ready)
+        ordered.append(rows[index])
+        for child in children[index]:
+            waits[child] -= 1
+            if not waits[child]:
+                heappush(ready, child)
+    return ordered
