@@ -120,6 +120,7 @@ BROKEN = [
     (tidy.commented_limits, "meshd/limits.py", "# Links\nLINKS_MAX = 16", 2),
     (tidy.real_time, "tests/test_x.py", "def test():\n    time.sleep(0.1)", 2),
     (tidy.real_time, "tests/test_x.py", "async def test():\n    await trio.sleep(0.1)", 2),
+    (tidy.real_time, "tests/test_x.py", "def test(autojump_clock):\n    time.sleep(0.1)", 2),
     (tidy.real_time, "tests/test_x.py", "@pytest.mark.skip\ndef test():\n    time.monotonic()", 3),
 ]
 
@@ -158,6 +159,7 @@ FINE = [
     (tidy.real_time, "tests/test_x.py", "@pytest.mark.real\ndef test():\n    time.sleep(0.1)"),
     (tidy.real_time, "tests/test_x.py", "pytestmark = [pytest.mark.lab]\ndef test():\n    time.sleep(0.1)"),
     (tidy.real_time, "tests/test_x.py", "async def test():\n    await trio.sleep(0)"),
+    (tidy.real_time, "tests/test_x.py", "async def test(autojump_clock):\n    await trio.sleep(9)"),
 ]
 
 

@@ -144,14 +144,14 @@ def tree_of(*folders: str) -> list[Source]:
     return [source(p.relative_to(ROOT).as_posix(), p.read_text()) for p in paths]
 
 
-def _at(file: Source, node: ast.AST, wrong: str, instead: str) -> str:
+def finding(file: Source, node: ast.AST, wrong: str, instead: str) -> str:
     return f"{file.path}:{getattr(node, 'lineno', 1)}: {wrong}; instead: {instead}"
 
 
-def _name(node: ast.AST) -> str:
+def name_of(node: ast.AST) -> str:
     """`a.b.c` of a name or a chain of attributes, or nothing."""
     if isinstance(node, ast.Attribute):
-        return f"{_name(node.value)}.{node.attr}"
+        return f"{name_of(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
 
 
@@ -185,43 +185,47 @@ def imports(file: Source) -> Iterator[str]:
     for node, target, at_load in _imports(file):
         top = target.partition(".")[0]
         if isinstance(node, ast.ImportFrom) and node.level:
-            yield _at(file, node, "a relative import", "the full name, which the table can be read against")
+            yield finding(
+                file, node, "a relative import", "the full name, which the table can be read against"
+            )
         elif top in ("meshd", "cli"):
             to = next(r for r in ROWS if any(fnmatchcase(target, m) for m in r.modules))
             allowed = to.name in row.imports or target in row.modules_too
             if not allowed:
                 instead = f"only {', '.join(row.imports + row.modules_too)}"
-                yield _at(file, node, f"{row.name} imports {target}", instead)
+                yield finding(file, node, f"{row.name} imports {target}", instead)
         elif top not in sys.stdlib_module_names:
             if not any(fnmatchcase(file.module, m) for m in row.packages.get(top, ())):
                 homes = [r.name for r in ROWS if top in r.packages]
-                yield _at(file, node, f"{file.module} imports {top}", f"leave it to {homes or 'no one'}")
+                yield finding(file, node, f"{file.module} imports {top}", f"leave it to {homes or 'no one'}")
             elif row.name == "cli" and top in LAZY and at_load:
-                yield _at(file, node, f"{top} at load", "import it in the function that needs it")
+                yield finding(file, node, f"{top} at load", "import it in the function that needs it")
 
 
 def core_inputs(file: Source) -> Iterator[str]:
     """The core has no clock, no randomness, no socket and no thread of its own."""
     if not file.is_core:
         return
-    for node, target, _ in _imports(file):
+    for statement, target, _ in _imports(file):
         for banned, instead in CORE_BANS.items():
             if target.partition(".")[0] == banned:
-                yield _at(file, node, f"{banned} in the core", instead)
-        if isinstance(node, ast.ImportFrom):
-            for name in (f"{node.module}.{alias.name}" for alias in node.names):
-                if name in CORE_CALL_BANS or (node.module == "random" and name != "random.Random"):
-                    yield _at(file, node, f"{name} in the core", CORE_CALL_BANS.get(name, "take `rng`"))
+                yield finding(file, statement, f"{banned} in the core", instead)
+        if isinstance(statement, ast.ImportFrom):
+            for name in (f"{statement.module}.{alias.name}" for alias in statement.names):
+                if name in CORE_CALL_BANS or (statement.module == "random" and name != "random.Random"):
+                    yield finding(
+                        file, statement, f"{name} in the core", CORE_CALL_BANS.get(name, "take `rng`")
+                    )
     for node in ast.walk(file.tree):
         if isinstance(node, ast.Attribute):
-            name = _name(node)
+            name = name_of(node)
             for banned, instead in CORE_CALL_BANS.items():
                 if name == banned or name.endswith(f".{banned}"):
-                    yield _at(file, node, f"{name} in the core", instead)
+                    yield finding(file, node, f"{name} in the core", instead)
             if name.startswith("random.") and name != "random.Random":
-                yield _at(file, node, f"{name}, which all share", "take `rng` as an argument")
-        elif isinstance(node, ast.Call) and _name(node.func).endswith("Random") and not node.args:
-            yield _at(file, node, "a random.Random seeded by the system", "take `rng` as an argument")
+                yield finding(file, node, f"{name}, which all share", "take `rng` as an argument")
+        elif isinstance(node, ast.Call) and name_of(node.func).endswith("Random") and not node.args:
+            yield finding(file, node, "a random.Random seeded by the system", "take `rng` as an argument")
 
 
 def broad_except(file: Source) -> Iterator[str]:
@@ -230,10 +234,10 @@ def broad_except(file: Source) -> Iterator[str]:
         if not isinstance(node, ast.ExceptHandler) or file.path in SUPERVISED:
             continue
         caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
-        broad = any(t is None or _name(t) in ("Exception", "BaseException") for t in caught)
+        broad = any(t is None or name_of(t) in ("Exception", "BaseException") for t in caught)
         last = node.body[-1]
         if broad and not (isinstance(last, ast.Raise) and last.exc is None):
-            yield _at(
+            yield finding(
                 file, node, "catches everything", "catch what can happen here, or end with a bare `raise`"
             )
 
@@ -243,8 +247,8 @@ def prints(file: Source) -> Iterator[str]:
     if any(fnmatchcase(file.path, pattern) for pattern in PRINTING):
         return
     for node in ast.walk(file.tree):
-        if isinstance(node, ast.Call) and _name(node.func) == "print":
-            yield _at(file, node, "print", "return it, or yield lines that cli/ prints")
+        if isinstance(node, ast.Call) and name_of(node.func) == "print":
+            yield finding(file, node, "print", "return it, or yield lines that cli/ prints")
 
 
 def sizes(file: Source) -> Iterator[str]:
@@ -258,7 +262,7 @@ def sizes(file: Source) -> Iterator[str]:
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if lines > FUNCTION_LINES_MAX:
                 wrong = f"{node.name} has {lines} lines"
-                yield _at(file, node, wrong, f"name its steps ({FUNCTION_LINES_MAX} at most)")
+                yield finding(file, node, wrong, f"name its steps ({FUNCTION_LINES_MAX} at most)")
 
 
 def opening(file: Source) -> Iterator[str]:
@@ -281,11 +285,11 @@ def commented_limits(file: Source) -> Iterator[str]:
     for node in file.tree.body:
         lines = set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
         if isinstance(node, ast.Assign | ast.AnnAssign) and not commented & lines:
-            yield _at(file, node, "a limit without its reason", "say why this number, beside it")
+            yield finding(file, node, "a limit without its reason", "say why this number, beside it")
 
 
 def _marks(nodes: list[ast.expr]) -> set[str]:
-    names = (_name(n.func if isinstance(n, ast.Call) else n) for node in nodes for n in ast.walk(node))
+    names = (name_of(n.func if isinstance(n, ast.Call) else n) for node in nodes for n in ast.walk(node))
     return {name.removeprefix("pytest.mark.") for name in names if name.startswith("pytest.mark.")}
 
 
@@ -294,19 +298,23 @@ def real_time(file: Source) -> Iterator[str]:
     if not file.path.startswith("tests/") or file.path.startswith("tests/lab/"):
         return
     assigned = [node for node in file.tree.body if isinstance(node, ast.Assign)]
-    file_marks = [node.value for node in assigned if any(_name(t) == "pytestmark" for t in node.targets)]
+    file_marks = [node.value for node in assigned if any(name_of(t) == "pytestmark" for t in node.targets)]
     if not _marks(file_marks) & REAL_MARKS:
         yield from _real_time_in(file, file.tree)
 
 
-def _real_time_in(file: Source, tree: ast.AST) -> Iterator[str]:
+def _real_time_in(file: Source, tree: ast.AST, is_virtual: bool = False) -> Iterator[str]:
+    """Findings below `tree`; `is_virtual` where trio's clock is a MockClock that jumps."""
     for node in ast.iter_child_nodes(tree):
-        definition = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        if definition and _marks(node.decorator_list) & REAL_MARKS:
-            continue
-        if isinstance(node, ast.Call):
-            name = _name(node.func)
+        inner_virtual = is_virtual
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            if _marks(node.decorator_list) & REAL_MARKS:
+                continue
+            if not isinstance(node, ast.ClassDef):
+                inner_virtual |= any(a.arg in ("autojump_clock", "mock_clock") for a in node.args.args)
+        elif isinstance(node, ast.Call):
+            name = name_of(node.func)
             is_checkpoint = node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == 0
-            if name in REAL_TIME or (name == "trio.sleep" and not is_checkpoint):
-                yield _at(file, node, name, "a virtual clock, or mark it real, lab or sleeps")
-        yield from _real_time_in(file, node)
+            if name in REAL_TIME or (name == "trio.sleep" and not is_checkpoint and not is_virtual):
+                yield finding(file, node, name, "the fixture autojump_clock, or mark it real, lab or sleeps")
+        yield from _real_time_in(file, node, inner_virtual)

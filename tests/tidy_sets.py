@@ -9,7 +9,7 @@ set where its own function, class or module assigns it a set or annotates it as 
 import ast
 from collections.abc import Iterator
 
-from tests.tidy import Source, _at, _name
+from tests.tidy import Source, finding, name_of
 
 ORDER_FREE = {"sorted", "set", "frozenset", "len", "any", "all", "sum", "min", "max"}
 ORDERING = {"list", "tuple", "enumerate", "iter", "next", "zip", "map", "filter", "reversed", "bytes"}
@@ -28,26 +28,27 @@ class _Scope:
         if isinstance(node, ast.Set | ast.SetComp):
             return True
         if isinstance(node, ast.Call):
-            method = isinstance(node.func, ast.Attribute) and node.func.attr in SET_METHODS
-            return _name(node.func) in ("set", "frozenset") or (method and self.is_set(node.func.value))
+            if isinstance(node.func, ast.Attribute) and node.func.attr in SET_METHODS:
+                return self.is_set(node.func.value)
+            return name_of(node.func) in ("set", "frozenset")
         if isinstance(node, ast.BinOp) and isinstance(node.op, SET_OPERATORS):
             return self.is_set(node.left) or self.is_set(node.right)
-        return isinstance(node, ast.Name | ast.Attribute) and _name(node) in self.names
+        return isinstance(node, ast.Name | ast.Attribute) and name_of(node) in self.names
 
     def learn(self, body: ast.AST) -> None:
         """Take up every name that this scope assigns or annotates as a set."""
         for node in _own_nodes(body):
             if isinstance(node, ast.Assign) and self.is_set(node.value):
-                self.names |= {_name(target) for target in node.targets}
+                self.names |= {name_of(target) for target in node.targets}
             elif isinstance(node, ast.AnnAssign) and _is_set_type(node.annotation):
-                self.names.add(_name(node.target))
+                self.names.add(name_of(node.target))
             elif isinstance(node, ast.arg) and _is_set_type(node.annotation):
                 self.names.add(node.arg)
 
 
 def _is_set_type(node: ast.AST | None) -> bool:
     base = node.value if isinstance(node, ast.Subscript) else node
-    return base is not None and _name(base) in ("set", "frozenset", "AbstractSet")
+    return base is not None and name_of(base) in ("set", "frozenset", "AbstractSet")
 
 
 def _own_nodes(body: ast.AST) -> Iterator[ast.AST]:
@@ -80,7 +81,7 @@ def unsorted_sets(file: Source) -> Iterator[str]:
 def _in_scope(file: Source, body: ast.AST, scope: _Scope) -> Iterator[str]:
     free: set[int] = set()  # generators whose consumer does not care for order
     for node in _own_nodes(body):
-        if isinstance(node, ast.Call) and _name(node.func) in ORDER_FREE:
+        if isinstance(node, ast.Call) and name_of(node.func) in ORDER_FREE:
             free |= {id(argument) for argument in node.args}
         if isinstance(node, ast.For | ast.AsyncFor):
             iterated = [node.iter]
@@ -96,7 +97,7 @@ def _in_scope(file: Source, body: ast.AST, scope: _Scope) -> Iterator[str]:
             iterated = []
         for found in iterated:
             if scope.is_set(found):
-                yield _at(file, found, "follows the order of a set", "sorted(…), or a dict used as a set")
+                yield finding(file, found, "follows the order of a set", "sorted(…), or a dict used as a set")
         if isinstance(node, Function):
             inner = _Scope(set(scope.names))
             inner.learn(node)
@@ -104,4 +105,6 @@ def _in_scope(file: Source, body: ast.AST, scope: _Scope) -> Iterator[str]:
 
 
 def _takes_order(node: ast.Call) -> bool:
-    return _name(node.func) in ORDERING or (isinstance(node.func, ast.Attribute) and node.func.attr == "join")
+    return name_of(node.func) in ORDERING or (
+        isinstance(node.func, ast.Attribute) and node.func.attr == "join"
+    )
