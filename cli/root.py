@@ -16,6 +16,7 @@ from meshd.daemon import api
 from meshd.errors import CallerError, Code
 
 INTERRUPTED = 130
+COMPLETE = "_MESH_COMPLETE"  # set by the completion scripts of the shells
 HASH_REMARK = "(a bare # starts a comment in shells: write square, or '#square' in quotes)"
 
 SECTIONS = {
@@ -74,16 +75,23 @@ def run(args: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that lacks a letter shows its escape, and goes on
             stream.reconfigure(errors="backslashreplace")
+    if COMPLETE in os.environ:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(mesh, {}, "mesh", COMPLETE, os.environ[COMPLETE])
     console = Console()
     try:
-        status = mesh.main(args or ["--help"], prog_name="mesh", standalone_mode=False, obj=console)
+        with mesh.make_context("mesh", args or ["--help"], obj=console) as context:
+            mesh.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.UsageError as error:
         return _failed(console, args, CallerError(Code.usage, _usage(error)))
     except CallerError as error:
         return _failed(console, args, error)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    return status if isinstance(status, int) else 0
+    return 0
 
 
 def _usage(error: click.UsageError) -> str:
