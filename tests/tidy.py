@@ -294,27 +294,29 @@ def _marks(nodes: list[ast.expr]) -> set[str]:
 
 
 def real_time(file: Source) -> Iterator[str]:
-    """Tests neither sleep nor read the clock, unless marked as those that touch the real machine."""
+    """Tests neither sleep nor read the clock, unless marked as those that touch the real machine.
+
+    `trio.sleep` is no sleep where trio's clock is one that jumps; a file that takes that clock counts as such.
+    """
     if not file.path.startswith("tests/") or file.path.startswith("tests/lab/"):
         return
     assigned = [node for node in file.tree.body if isinstance(node, ast.Assign)]
     file_marks = [node.value for node in assigned if any(name_of(t) == "pytestmark" for t in node.targets)]
-    if not _marks(file_marks) & REAL_MARKS:
-        yield from _real_time_in(file, file.tree)
+    if _marks(file_marks) & REAL_MARKS:
+        return
+    arguments = {node.arg for node in ast.walk(file.tree) if isinstance(node, ast.arg)}
+    sleeps = REAL_TIME if arguments & {"autojump_clock", "mock_clock"} else REAL_TIME | {"trio.sleep"}
+    yield from _real_time_in(file, file.tree, sleeps)
 
 
-def _real_time_in(file: Source, tree: ast.AST, is_virtual: bool = False) -> Iterator[str]:
-    """Findings below `tree`; `is_virtual` where trio's clock is a MockClock that jumps."""
+def _real_time_in(file: Source, tree: ast.AST, sleeps: set[str]) -> Iterator[str]:
     for node in ast.iter_child_nodes(tree):
-        inner_virtual = is_virtual
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            if _marks(node.decorator_list) & REAL_MARKS:
-                continue
-            if not isinstance(node, ast.ClassDef):
-                inner_virtual |= any(a.arg in ("autojump_clock", "mock_clock") for a in node.args.args)
-        elif isinstance(node, ast.Call):
-            name = name_of(node.func)
+        decorators = getattr(node, "decorator_list", [])
+        if _marks(decorators) & REAL_MARKS:
+            continue
+        if isinstance(node, ast.Call) and name_of(node.func) in sleeps:
             is_checkpoint = node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == 0
-            if name in REAL_TIME or (name == "trio.sleep" and not is_checkpoint and not is_virtual):
-                yield finding(file, node, name, "the fixture autojump_clock, or mark it real, lab or sleeps")
-        yield from _real_time_in(file, node, inner_virtual)
+            if not is_checkpoint:
+                instead = "the fixture autojump_clock, or mark it real, lab or sleeps"
+                yield finding(file, node, name_of(node.func), instead)
+        yield from _real_time_in(file, node, sleeps)
