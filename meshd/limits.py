@@ -62,10 +62,13 @@ FRESH_MS = 20  # announcements are batched this long
 CANDIDATES_MAX = 256  # addresses learned from mDNS, kept in memory only
 ADDRESSES_PER_INSTANCE_MAX = 8  # one laptop has few
 PORT_MIN = 1024  # never dial a system service
-DIAL_MS = 5_000  # until a dial is given up
+DIAL_MS = 3_000  # until a dial is given up: a lost first packet is repeated after one second
 DIALS_MAX = 8  # at once
-BACKOFF_MIN_MS = 1_000  # first pause after a failed dial …
-BACKOFF_MAX_MS = 60_000  # … doubling up to this, with a quarter of jitter
+BACKOFF_MIN_MS = 500  # first pause after a failed dial …
+BACKOFF_FEW_MS = 1_500  # … doubling up to this while there are few targets: a laptop that is back is soon linked
+BACKOFF_EACH_MS = 250  # … and up to this for each target there is: all together dial at most 4 a second,
+BACKOFF_MAX_MS = 60_000  # … but each at least this often; all with a quarter of jitter
+LASTING_MS = 10_000  # a link that lasted so long was no failure
 
 # Log and RPC
 READ_LIMIT_DEFAULT = 50  # posts a read shows

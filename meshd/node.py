@@ -259,7 +259,7 @@ class Node:
             self._hang_up(link, "no room for another link", bye=msg.BYE_FULL)
             return
         self.opened_ms[link] = self._now.wall_ms
-        self.peers.opened(link)
+        self.peers.opened(link, self._now.mono_ms)
         self.exchange.opened(link, hello, dialled=session.dialled, now=self._now)
 
     def _send(self, link: int, message: msg.Message) -> None:

@@ -17,11 +17,14 @@ from typing import Literal
 from meshd.ids import Address
 from meshd.limits import (
     ADDRESSES_PER_INSTANCE_MAX,
+    BACKOFF_EACH_MS,
+    BACKOFF_FEW_MS,
     BACKOFF_MAX_MS,
     BACKOFF_MIN_MS,
     CANDIDATES_MAX,
     CROSSED_MS,
     DIALS_MAX,
+    LASTING_MS,
 )
 
 SECOND_DIALLER_MS = 500
@@ -42,6 +45,7 @@ class Target:
     reason: str = ""  # why the last attempt failed
     dialling: bool = False
     link: int | None = None
+    opened_ms: int | None = None  # since when that link is open
     ours: bool = False  # it is we ourselves
 
     @property
@@ -130,10 +134,10 @@ class Peers:
         for target in self._dialling(address):
             self._back_off(target, reason, mono_ms)
 
-    def opened(self, link: int) -> None:
-        """The session on this link is open: the next failure starts with a short pause again."""
+    def opened(self, link: int, mono_ms: int) -> None:
+        """The session on this link is open."""
         for target in self._of_link(link):
-            target.dialling, target.failures, target.reason = False, 0, ""
+            target.dialling, target.opened_ms, target.reason = False, mono_ms, ""
 
     def same_as(self, link: int, other: int | None) -> None:
         """The peer behind `link` turned out to be the one behind `other`, or ourselves if None."""
@@ -143,6 +147,8 @@ class Peers:
     def closed(self, link: int, reason: str, mono_ms: int) -> None:
         """The link is down."""
         for target in self._of_link(link):
+            if target.opened_ms is not None and mono_ms - target.opened_ms >= LASTING_MS:
+                target.failures = 0
             self._back_off(target, reason, mono_ms)
 
     def _dialling(self, address: Address) -> list[Target]:
@@ -153,12 +159,14 @@ class Peers:
 
     def _back_off(self, target: Target, reason: str, mono_ms: int) -> None:
         """An instance's other addresses are tried at once, then all of them pause, longer each time."""
-        target.dialling, target.link, target.reason = False, None, reason
+        target.dialling, target.link, target.opened_ms, target.reason = False, None, None, reason
         target.turn += 1
         if target.turn % len(target.addresses):
             target.due_ms = mono_ms
             return
-        pause_ms = min(BACKOFF_MIN_MS << min(target.failures, 10), BACKOFF_MAX_MS)
+        # Few targets are tried often, so that a link that can be had again is soon up; many take turns.
+        most_ms = min(max(BACKOFF_FEW_MS, BACKOFF_EACH_MS * len(self._targets)), BACKOFF_MAX_MS)
+        pause_ms = min(BACKOFF_MIN_MS << min(target.failures, 10), most_ms)
         target.failures += 1
         target.due_ms = mono_ms + pause_ms * 3 // 4 + self._rng.randrange(pause_ms // 2)
 
