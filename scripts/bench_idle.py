@@ -1,0 +1,59 @@
+"""An idle daemon with four links and 10 000 posts: what it holds in memory and what it does, after two minutes.
+
+Memory is VmRSS as Linux tells it, CPU the process's own user and system time over the second minute. The peak is
+mostly the start, where a passphrase would take 256 MiB more for a moment.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from laptops import fill, network
+
+POSTS = 10_000
+SETTLE_S = 60
+WATCH_S = 60
+RSS_GOAL_MB = 64
+CPU_GOAL_PERCENT = 0.2
+
+
+def run() -> Iterator[dict[str, object]]:
+    """One line."""
+    with tempfile.TemporaryDirectory() as folder, network(folder, 5) as (laptops, _):
+        fill(laptops[0], "plaza", POSTS)
+        for other in laptops[1:]:
+            other.mesh("peer", "add", laptops[0].address)
+        with laptops[0].connect() as control:
+            pid = int(control.call("status")["pid"])
+        time.sleep(SETTLE_S)
+        before_s = _cpu_s(pid)
+        time.sleep(WATCH_S)
+        cpu_percent = (_cpu_s(pid) - before_s) / WATCH_S * 100
+        status = _status(pid)
+        with laptops[0].connect() as control:
+            links = len(control.call("status")["links"])
+    rss_mb = status["VmRSS"] / 1024
+    yield {
+        "bench": "idle",
+        "links": links,
+        "posts": POSTS,
+        "rss_mb": round(rss_mb, 1),
+        "rss_goal_mb": RSS_GOAL_MB,
+        "peak_mb": round(status["VmHWM"] / 1024, 1),
+        "cpu_percent": round(cpu_percent, 3),
+        "cpu_goal_percent": CPU_GOAL_PERCENT,
+        "met": links == 4 and rss_mb <= RSS_GOAL_MB and cpu_percent <= CPU_GOAL_PERCENT,
+    }
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _status(pid: int) -> dict[str, int]:
+    """The sizes in /proc/PID/status, in kB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {line.partition(":")[0]: int(line.split()[1]) for line in lines if line.endswith(" kB")}
