@@ -121,7 +121,7 @@ class Carry:
     def read(self, sequences: Sequence[int]) -> list[tuple[int, bytes]]:
         """(sequence, envelope) for these sequences, as far as they are here, in the order of arrival."""
         rows: list[tuple[int, bytes]] = []
-        for some in slices(sequences):
+        for some in slices(sorted(sequences)):
             rows += self._database.read(
                 f"SELECT sequence, raw FROM envelope WHERE sequence IN {marks(some)} ORDER BY sequence", some
             )
