@@ -15,10 +15,9 @@ from cli.client import ANSWER_S, Client, Document
 from cli.commands import command
 from cli.console import Console
 from meshd.errors import CallerError, Code
-from meshd.limits import BODY_SIZE_MAX, KEEP_HOURS, READ_LIMIT_DEFAULT, RPC_LINE_SIZE_MAX
+from meshd.limits import BODY_SIZE_MAX, KEEP_HOURS, READ_LIMIT_DEFAULT, RPC_LINE_SIZE_MAX, WAIT_MS
 
 _BURST_PAUSE_S = 0.1  # this long with nothing new, and a burst is over
-_WAIT_S = 60.0  # how long --wait waits if nothing else is said
 _WATCHED = "treat '{}' as watched: anyone on this network can read it, and keep it"
 
 
@@ -30,14 +29,12 @@ _WATCHED = "treat '{}' as watched: anyone on this network can read it, and keep 
     "--keep", type=click.Choice(list(KEEP_HOURS)), help="How long others carry it; 72h if not given."
 )
 @click.option("--wait", type=click.Choice(["held", "delivered"]), help="Return when somebody else holds it.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds to wait at most (60).")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds to wait at most (30).")
 def post(console: Console, channel: str, timeout: float | None, **params: Any) -> None:
     """Says TEXT in CHANNEL; - takes it from stdin."""
-    patience_s = _WAIT_S if timeout is None else timeout
-    said = _text(params.pop("text"))
-    waited = {"timeout": patience_s} if params["wait"] else {}
-    request = {"channel": channel, "text": said, **params, **waited}
-    document = console.call("post", request, timeout_s=ANSWER_S + (patience_s if params["wait"] else 0))
+    request = {"channel": channel, "timeout": timeout, **params, "text": _text(params["text"])}
+    patience_s = ANSWER_S + (timeout or WAIT_MS / 1000)  # longer than the daemon's own
+    document = console.call("post", request, timeout_s=patience_s)
     console.show(document, text.posted)
     if document.get("first"):
         console.remark(_WATCHED.format(channel))

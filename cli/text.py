@@ -172,7 +172,8 @@ def held_by(held: Document) -> str:
 def missing(gap: Document) -> Iterator[str]:
     channel = f" in {gap['channel']}" if gap["channel"] else ""
     said = f"{gap['count']} missing from" if gap["count"] else "nothing missing any more from"
-    yield click.style(inert(f"{said} {gap['author'] or 'someone unknown'}{channel}"), fg="yellow")
+    who = gap.get("name") or (gap["author"] or "")[:8] or "someone unknown"
+    yield click.style(inert(f"{said} {who}{channel}"), fg="yellow")
 
 
 def read(document: Document) -> Iterator[str]:
@@ -194,7 +195,7 @@ def peers(document: Document, aligned: bool) -> Iterator[str]:
     rows = [
         (
             each["address"],
-            each["state"],
+            f"{each['state']} ({each['reason']})" if each.get("reason") else each["state"],
             each["contact"] or "-",
             "-" if each["rtt_ms"] is None else f"{each['rtt_ms']:.1f}",
             str(each["in_bytes"]),
@@ -206,7 +207,4 @@ def peers(document: Document, aligned: bool) -> Iterator[str]:
 
 
 def synced(document: Document) -> Iterator[str]:
-    if not document["links"]:
-        yield "no link is open: `mesh peer list` shows who was tried"
-    else:
-        yield f"{document['links']} links, {document['received']} received, {document['sent']} sent"
+    yield f"{document['links']} links, {document['received']} received, {document['sent']} sent"

@@ -17,7 +17,7 @@ POST = {
     "time": "2026-11-22T13:00:00Z", "clock_off_s": 0, "kind": "text", "reply_to": None,
     "held_by": {"contacts": 1, "others": 2}, "sealed": False, "expires": "2026-11-25T13:00:00Z",
 }  # fmt: skip
-GAP = {"author": "oak#abab", "channel": "square", "count": 3}
+GAP = {"author": "ab" * 32, "name": "oak#abab", "channel": "square", "count": 3}
 READ = {"v": 1, "posts": [POST], "missing": [GAP], "cursor": 41}
 CHANNELS = {
     "v": 1,
@@ -29,7 +29,8 @@ PEERS = {
         {
             "address": "192.168.1.7:4040",
             "contact": None,
-            "state": "open",
+            "state": "waiting",
+            "reason": "refused",
             "rtt_ms": 1.25,
             "in_bytes": 7,
             "out_bytes": 9,

@@ -31,9 +31,8 @@ def test_post_asks_the_daemon_and_says_no_more_than_is_known(script: Any, capsys
 
 def test_post_waits_when_asked_to(script: Any) -> None:
     asked = script({"post": {"id": ID, "channel": "square", "state": "held"}})
-    run(["post", "square", "hello", "--wait", "held"])
     run(["post", "square", "hello", "--wait", "held", "--timeout", "3"])
-    assert [params["timeout"] for _, params in asked] == [60.0, 3.0]
+    assert asked == [("post", {"channel": "square", "text": "hello", "wait": "held", "timeout": 3.0})]
 
 
 def test_the_first_post_in_a_public_channel_says_treat_as_watched(script: Any, capsys: Any) -> None:
@@ -144,7 +143,7 @@ def test_following_shows_text_without_cursors(script: Any, capsys: Any) -> None:
         (["channel", "list"], "channel.list", {}, CHANNELS, ["square\tpublic\t2"]),
         (["channel", "join", "square"], "channel.join", {"name": "square"}, CHANNELS, ["square\tpublic\t2"]),
         (["channel", "leave", "square"], "channel.leave", {"channel": "square"}, {"channels": []}, []),
-        (["peer", "list"], "peer.list", {}, PEERS, ["192.168.1.7:4040\topen\t-\t1.2\t7\t9"]),
+        (["peer", "list"], "peer.list", {}, PEERS, ["192.168.1.7:4040\twaiting (refused)\t-\t1.2\t7\t9"]),
         (["peer", "add", "h:1"], "peer.add", {"address": "h:1"}, {"peers": []}, []),
         (["peer", "drop", "h:1"], "peer.drop", {"address": "h:1"}, {"peers": []}, []),
         (["sync"], "sync", {}, {"links": 2, "received": 3, "sent": 4}, ["2 links, 3 received, 4 sent"]),
@@ -176,8 +175,8 @@ def test_tables_are_for_terminals(script: Any, capsys: Any, monkeypatch: pytest.
     monkeypatch.setattr(console.Console, "terminal", True)
     run(["peer", "list", "--color", "never"])
     assert capsys.readouterr().out.splitlines() == [
-        "ADDRESS           STATE  CONTACT  RTT MS  BYTES IN  BYTES OUT",
-        "192.168.1.7:4040  open   -        1.2     7         9",
+        "ADDRESS           STATE              CONTACT  RTT MS  BYTES IN  BYTES OUT",
+        "192.168.1.7:4040  waiting (refused)  -        1.2     7         9",
     ]
 
 
