@@ -3,6 +3,7 @@
 import hashlib
 import random
 from bisect import bisect_left
+from itertools import accumulate
 
 import pytest
 from hypothesis import given, settings
@@ -144,6 +145,12 @@ class SetMachine(RuleBasedStateMachine):
     def same_keys(self) -> None:
         assert len(self.keyset) == len(self.model)
         assert self.keyset.slice(0, len(self.model)) == self.model
+
+    @invariant()
+    def same_sums(self) -> None:
+        ids = [int.from_bytes(key[8:], "little") for key in self.model]
+        sums = [self.keyset.sum_below(place) for place in range(len(ids) + 1)]
+        assert sums == list(accumulate(ids, initial=0))
 
 
 def test_any_order_of_changes(monkeypatch: pytest.MonkeyPatch) -> None:

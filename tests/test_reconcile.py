@@ -106,6 +106,16 @@ def test_below_the_floor_nothing_counts(probe: bool) -> None:
     assert not any(id in message for message in messages for id in low)
 
 
+def test_whoever_asks_below_the_floor_is_told_of_nothing_there() -> None:
+    low, high = keys_of(40, seed=3), keys_of(40, seed=4)
+    there = KeySet([*low, *(envelope_key(490_005, key[8:]) for key in high)])
+    bounds = [varint(490_001) + b"\1\x40", b"\1\1\x80", b"\1\1\xc0", END]
+    message = b"\x61" + b"".join(bound + b"\2\0" for bound in bounds)  # no ids, in ranges of hour 490 000
+    for floor, keys in ((0, low + high), (490_001, high)):
+        told = Initiator(KeySet()).receive(respond(there, floor, message, 0))
+        assert sorted(told.need) == sorted(key[8:] for key in keys)
+
+
 def test_keys_may_come_and_go_between_messages() -> None:
     keys = keys_of(3000, seed=6)
     here, there, late = KeySet(keys[:2900]), KeySet(keys[50:2900]), keys[2900:]
@@ -199,6 +209,12 @@ def test_another_version_is_answered_with_ours_but_never_in_an_answer() -> None:
 @pytest.mark.parametrize("bounds", [2, 3])
 def test_equal_bounds_are_legal(bounds: int) -> None:
     assert respond(KeySet(), 0, b"\x61" + (END + b"\0") * bounds, 0) == b"\x61"
+
+
+def test_a_time_past_the_last_one_is_infinity() -> None:
+    last = varint(2**64 - 1) + b"\0\0"  # skip to hour 2^64 - 2
+    past = b"\x61" + last + b"\5\0\2\0" + varint(2**64 - 1) + b"\0\2\0"
+    assert respond(KeySet(), 0, past, 0) == b"\x61" + last + 2 * (END + b"\2\0")
 
 
 @pytest.mark.parametrize(

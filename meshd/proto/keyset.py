@@ -107,7 +107,7 @@ class KeySet:
         if not set(map(len, ordered)) <= {KEY_SIZE}:
             raise ValueError("a key is 40 bytes")
         self._blocks = [_Block(ordered[i : i + BLOCK_SIZE]) for i in range(0, len(ordered), BLOCK_SIZE)]
-        self._firsts = ordered[::BLOCK_SIZE]  # the first key of each block, for bisecting
+        self._firsts = ordered[::BLOCK_SIZE]  # for bisecting: the first key of each block, or one that was
         self._size = len(ordered)
         self._ranks = [0]  # keys before each block, and in all; cut off behind the first block that changed
         self._sums = [0]  # sum of the ids before each block, and of all; cut off likewise
@@ -155,9 +155,7 @@ class KeySet:
         block = self._blocks[number]
         place = bisect_left(block.keys, key)
         block.remove(place, place + 1)
-        if block.keys:
-            self._firsts[number] = block.keys[0]
-        else:  # half-empty blocks stay: single keys go rarely, and pruning empties whole blocks
+        if not block.keys:  # half-empty blocks stay: single keys go rarely, and pruning empties whole blocks
             del self._blocks[number], self._firsts[number]
         self._size -= 1
         self._cut(number)
@@ -174,7 +172,6 @@ class KeySet:
         del self._blocks[:whole], self._firsts[:whole]
         if rest:
             self._blocks[0].remove(0, rest)
-            self._firsts[0] = self._blocks[0].keys[0]
         self._size -= count
         self._cut(0)
         return removed

@@ -35,9 +35,11 @@ ones are legal: a limited answer may end so), ids that no key inside their bound
 the cap. Another version 0x60–0x6f is answered with the one byte 0x61, and refused when it is an answer.
 After a limit was reached the rest of a message is not read.
 
-Cost of one message: 2 µs a range, 8 µs a fingerprint, 80 µs a split, 0.1 µs a key in ranges of ids. An
-answer near RECONCILE_FRAME_SIZE splits 1 300 ranges: about 0.1 s at most, and it is rare; common ones take
-under 5 ms.
+Cost of one message, at a million keys: 1.3 µs a skip, 4.5 µs a fingerprint that is right, 60 µs one that
+is wrong and split, 0.2 µs a key where the initiator gets a list of ids; the first look into a block that
+changed 30 µs more. A message costs what it is long: of 480 KiB at most 0.1 s, whatever a peer puts into it,
+and of 128 KiB 30 ms. Common ones take under 5 ms. What an initiator has and an empty peer lacks comes in
+one step, 60 ms for a million keys.
 """
 
 from collections.abc import Iterator
@@ -220,9 +222,10 @@ class _Side:
             difference.have.extend(keys)
             return
         for key in keys:
-            try:
-                theirs.remove(key[HOUR_SIZE:])
-            except KeyError:
+            id = key[HOUR_SIZE:]
+            if id in theirs:
+                theirs.remove(id)
+            else:
                 difference.have.append(key)
         difference.need.extend(sorted(theirs))
 
@@ -240,11 +243,9 @@ def _edge(before: bytes, key: bytes) -> bytes:
 def _ranges(message: bytes, ranges_max: int) -> Iterator[tuple[bytes, int, bytes, list[bytes]]]:
     """The ranges of a message: upper bound as it came, mode, fingerprint, ids. Raises PeerError."""
     at, hour, lower = 1, 0, bytes(KEY_SIZE)
-    for number in range(ranges_max + 1):
+    for _ in range(ranges_max):
         if at == len(message):
             return
-        if number == ranges_max:
-            break
         since, at = _varint(message, at)
         hour = min(hour + since - 1, _INFINITE_HOUR) if since else _INFINITE_HOUR
         length, at = _varint(message, at)
@@ -274,7 +275,8 @@ def _ranges(message: bytes, ranges_max: int) -> Iterator[tuple[bytes, int, bytes
             raise PeerError("a reconcile message cut short")
         yield bound, mode, fingerprint, ids
         lower = upper
-    raise PeerError("too many reconcile ranges")
+    if at < len(message):
+        raise PeerError("too many reconcile ranges")
 
 
 def _within(ids: list[bytes], lower: bytes, upper: bytes) -> bool:
