@@ -33,6 +33,7 @@ REFERENCES_MAX = 4096  # references in one have, want or gone: 80 KiB
 HANDSHAKE_MS = 5_000  # from link-up to open; slower is a slowloris
 FRAME_MS = 10_000  # from a frame's first byte to its last
 SEND_STALL_MS = 30_000  # a link whose outbox does not move is closed
+UNACKNOWLEDGED_MS = 8_000  # bytes on their way for so long: a new dial is quicker than TCP's next repetition
 PING_MS = 10_000  # silence after which a ping goes out
 DEAD_MS = 30_000  # silence after which a link is dead
 CLOSE_MS = 1_000  # what a closing link has to get its last words out

@@ -186,6 +186,9 @@ class Links:
     def _open(self, sock: socket.socket, address: Address, dialled: bool) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # A cut link that comes back would else wait for TCP's next, ever later, repetition.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limits.UNACKNOWLEDGED_MS)
         link = _Link(next(self._numbers), sock)
         self._links[link.number] = link
         self._nursery.start_soon(self._serve, link)
