@@ -20,6 +20,7 @@ from cli.console import Console
 from meshd.errors import CallerError, Code
 
 LOG_NAME = "daemon.log"
+_KEYSLOT_NAME = "keyslot"  # what makes a folder a home
 _PATIENCE_S = 1.0  # what takes longer than this says what it is doing
 
 
@@ -137,6 +138,18 @@ def _refusal(status: int, document: Document | None) -> CallerError:
         return CallerError(
             Code.error, f"meshd ended with status {status} and did not say why: see {LOG_NAME}"
         )
+
+
+def open_log(home: str) -> int:
+    """A descriptor of the daemon's log, to append to. CallerError: not_found where there is no node (and then
+    nothing is made there), refused."""
+    if not os.path.lexists(os.path.join(home, _KEYSLOT_NAME)):
+        raise CallerError(Code.not_found, f"there is no node in {home} yet: `mesh init`")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    try:
+        return os.open(os.path.join(home, LOG_NAME), flags, 0o600)
+    except OSError as error:
+        raise CallerError(Code.refused, f"{LOG_NAME} in {home} can't be written: {error.strerror}") from None
 
 
 def become(console: Console, args: Sequence[str], passphrase: Passphrase | None) -> NoReturn:

@@ -94,9 +94,7 @@ def up(
     passphrase = child.Passphrase.chosen(passphrase_file, passphrase_fd)
     if foreground:
         child.become(console, args, passphrase)
-    if not os.path.isdir(console.home):
-        raise CallerError(Code.not_found, f"there is no node in {console.home} yet: `mesh init`")
-    log = os.open(os.path.join(console.home, child.LOG_NAME), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = child.open_log(console.home)
     document = child.answer(console, args, "opening the log (Argon2id takes a moment)", passphrase, log)
     console.show(document, text.up)
 
