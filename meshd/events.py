@@ -127,13 +127,18 @@ class CommandCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopping:
+    """The daemon is about to end: say bye on every link and close it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """A deadline passed, or a long step asked to go on. A spurious one does nothing."""
 
 
 Event = (
     LinkOpened | BytesReceived | Drained | LinkClosed | DialFailed | PeerFound | PeerLost | NetworkChanged
-    | Listening | DiscoveryState | Command | CommandBatch | CommandCancelled | Wake
+    | Listening | DiscoveryState | Command | CommandBatch | CommandCancelled | Stopping | Wake
 )  # fmt: skip
 
 # --- effects ---

@@ -90,6 +90,7 @@ KEYSLOT_MEM_BYTES = 256 * 1024 * 1024  # Argon2id memory, used and least accepte
 KEYSLOT_PASSES = 3  # Argon2id passes, used and least accepted: 0.4 s a guess with that memory
 KEYSLOT_MEM_BYTES_MAX = 1024 * 1024 * 1024  # more is a tampered file that wants the machine to swap
 KEYSLOT_PASSES_MAX = 16  # more is a tampered file that wants the start to take minutes
+PASSPHRASE_SIZE_MAX = 1024  # bytes: longer than anybody types, and bounds what is read of a wrong file
 KEYSLOT_SIZE_MAX = 1024  # it has 163 bytes; bounds what is read of a file that is something else
 
 # What is asked for

@@ -80,6 +80,7 @@ class Links:
         self._numbers = count(1)
         self._unsent: list[_Link] = []
         self._buffer = bytearray(limits.READ_SIZE_MAX)
+        self._gone = trio.Event()  # set: a link is gone
 
     async def run(
         self, on_event: OnEvent, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -139,6 +140,12 @@ class Links:
             if sock not in former:
                 self._nursery.start_soon(self._accept, sock)
         return addresses
+
+    async def wait_closed(self) -> None:
+        """Wait until there is no link."""
+        while self._links:
+            self._gone = trio.Event()
+            await self._gone.wait()
 
     @property
     def port(self) -> int:
@@ -205,6 +212,7 @@ class Links:
         finally:
             link.sock.close()
             del self._links[link.number]
+            self._gone.set()
         self._on_event(LinkClosed(link.number, link.reason))
 
     async def _read(self, link: _Link) -> str:

@@ -1,0 +1,105 @@
+"""A running daemon: everything wired together, from the first listener to the last bye.
+
+The rule: all parts live in one nursery, and any that fails ends them all; there is no restarting inside,
+because the next start finds everything on disk. The end is orderly: the core says bye on every link, links
+get CLOSE_MS for their last words, discovery says goodbye, and only then the databases close.
+"""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from meshd import limits
+from meshd.daemon import api, rpc
+from meshd.daemon.driver import Driver, read_clock
+from meshd.daemon.feed import Feed
+from meshd.daemon.init import Opened
+from meshd.events import Event, NetworkChanged, Stopping
+from meshd.ids import Address
+from meshd.net import interfaces
+from meshd.net.discovery import Discovery
+from meshd.net.link import Links
+from meshd.net.listen import Listeners
+from meshd.node import Node
+
+_WATCH_PAUSE_S = 30.0  # after the interfaces could not be watched
+
+
+def serve(
+    home: str, opened: Opened, listen: tuple[Address, ...], mode: str, on_ready: Callable[[list[str]], None]
+) -> None:
+    """Run the daemon of a home until it is told to stop (`down`, SIGTERM, SIGINT).
+
+    `mode` is discovery's; `on_ready` gets the addresses listened on. The caller holds the home's lock and
+    closes what was opened.
+    """
+    path = api.socket_path(home)
+    rng = random.Random(os.urandom(32))
+    node = Node(opened.carry, opened.log, rng=rng, entropy=os.urandom, now=read_clock())
+    with rpc.bind(path) as control:
+        try:
+            trio.run(_serve, node, control, path, opened.encrypted, listen, mode, rng, on_ready)
+        finally:
+            os.unlink(path)
+
+
+async def _serve(
+    node: Node,
+    control: Any,
+    path: str,
+    encrypted: bool,
+    listen: tuple[Address, ...],
+    mode: str,
+    rng: random.Random,
+    on_ready: Callable[[list[str]], None],
+) -> None:
+    started_s = time.monotonic()
+    stop = trio.Event()
+
+    def status() -> dict[str, Any]:
+        uptime_s = int(time.monotonic() - started_s)
+        return {"pid": os.getpid(), "socket": path, "uptime_s": uptime_s, "encrypted": encrypted}
+
+    def on_event(event: Event) -> None:
+        driver.handle(event)
+
+    links = Links(Listeners(listen))
+    clients = rpc.Rpc(Feed(node), status, stop.set)
+    discovery = Discovery(on_event, mode, rng=rng)
+    driver = Driver(node, links, discovery, clients)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(links.run, on_event)
+        await nursery.start(driver.run)
+        await nursery.start(discovery.run)
+        await nursery.start(clients.run, control, on_event)
+        nursery.start_soon(_watch_networks, on_event)
+        nursery.start_soon(_watch_signals, stop)
+        on_ready([str(address) for address in node.listening])
+        await stop.wait()
+        on_event(Stopping())
+        with trio.move_on_after(limits.CLOSE_MS / 1000):
+            await links.wait_closed()
+        nursery.cancel_scope.cancel()
+
+
+async def _watch_networks(on_event: Callable[[Event], None]) -> None:
+    def on_change(found: tuple[interfaces.Interface, ...], changed: frozenset[int]) -> None:
+        if changed:
+            on_event(NetworkChanged())
+
+    while True:
+        try:
+            await interfaces.watch(on_change)
+        except OSError:  # discovery watches too, and says so in its state
+            await trio.sleep(_WATCH_PAUSE_S)
+
+
+async def _watch_signals(stop: trio.Event) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+        async for _ in received:
+            stop.set()
