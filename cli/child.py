@@ -60,7 +60,7 @@ class Passphrase(NamedTuple):
 
 def command_line(console: Console, *args: str) -> list[str]:
     """The argument vector of `meshd`, of the same installation and for the same home."""
-    return [sys.executable, "-I", "-m", "meshd", args[0], "--home", console.home, "--json", *args[1:]]
+    return [sys.executable, "-I", "-m", "meshd", args[0], "--home", console.home, *args[1:]]
 
 
 def answer(
@@ -89,10 +89,10 @@ def _answer(
     console: Console, args: Sequence[str], doing: str, passphrase: Passphrase, log: int | None
 ) -> Document:
     process = subprocess.Popen(
-        [*command_line(console, *args), *passphrase.args],
+        [*command_line(console, *args), "--json", *passphrase.args],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=log,
+        stderr=subprocess.PIPE if log is None else log,
         pass_fds=passphrase.descriptors,
         start_new_session=log is not None,
     )
@@ -104,7 +104,7 @@ def _answer(
         process.wait()
         raise
     if document is None or "error" in document or status:
-        raise _refusal(status, document)
+        raise _refusal(status, document, process.stderr)
     return document
 
 
@@ -130,14 +130,13 @@ def _document(line: bytes) -> Document | None:
     return document if isinstance(document, dict) else None
 
 
-def _refusal(status: int, document: Document | None) -> CallerError:
+def _refusal(status: int, document: Document | None, journal: IO[bytes] | None) -> CallerError:
     try:
         error = (document or {})["error"]
         return CallerError(Code[error["code"]], str(error["message"]))
     except KeyError:
-        return CallerError(
-            Code.error, f"meshd ended with status {status} and did not say why: see {LOG_NAME}"
-        )
+        said = journal.readline().decode(errors="replace").strip() if journal else f"see {LOG_NAME}"
+        return CallerError(Code.error, f"meshd ended with status {status} and no result: {said}")
 
 
 def open_log(home: str) -> int:
@@ -157,4 +156,5 @@ def become(console: Console, args: Sequence[str], passphrase: Passphrase | None)
     chosen = passphrase or Passphrase()
     for descriptor in chosen.descriptors:
         os.set_inheritable(descriptor, True)
-    os.execv(sys.executable, [*command_line(console, *args), *chosen.args])
+    as_json = ("--json",) if console.json else ()
+    os.execv(sys.executable, [*command_line(console, *args), *as_json, *chosen.args])

@@ -48,7 +48,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], aligned: bool) -> 
 
 
 def init(document: Document) -> Iterator[str]:
-    yield f"{inert(document['name'])} is ready: {document['id']}"
+    yield f"{inert(document['name']) or 'this node'} is ready: {document['id']}"
     yield f"fingerprint  {document['fingerprint']}"
     yield f"network      {_network(document)}"
     yield f"at rest      {_at_rest(document)}"
@@ -65,7 +65,7 @@ def down(document: Document) -> Iterator[str]:
 
 def status(document: Document) -> Iterator[str]:
     counts, clock, discovery = document["counts"], document["clock"], document["discovery"]
-    name = click.style(inert(document["name"]), bold=True)
+    name = click.style(inert(document["name"]) or "(no name)", bold=True)
     yield f"{name} {document['id'][:8]}, up {duration(document['uptime_s'])}, pid {document['pid']}"
     yield f"network    {_network(document)}"
     yield f"at rest    {_at_rest(document)}{', locked' if document['locked'] else ''}"
@@ -87,7 +87,7 @@ def status(document: Document) -> Iterator[str]:
 
 
 def identity(document: Document) -> Iterator[str]:
-    yield f"{click.style(inert(document['name']), bold=True)} {document['id']}"
+    yield f"{click.style(inert(document['name']) or '(no name)', bold=True)} {document['id']}"
     yield f"fingerprint  {document['fingerprint']}"
     if document.get("card"):
         yield f"card         {document['card']}"
