@@ -171,6 +171,7 @@ class Log:
 
     def channels(self) -> list[Channel]:
         """The channels on the list, by name."""
+        self._chains.flush()
         found = []
         for number, identity, name, kind, mark in self._database.read(
             "SELECT number, id, name, kind, read FROM channel WHERE joined ORDER BY name, id"
