@@ -117,7 +117,9 @@ class Peers:
         return addresses
 
     def next_deadline(self) -> int | None:
-        """When `due` has something again."""
+        """When `due` has something again; None while it dials as many as it may (the end of a dial is an event)."""
+        if sum(target.dialling for target in self._targets.values()) >= DIALS_MAX:
+            return None
         return min((target.due_ms for target in self._targets.values() if self._idle(target)), default=None)
 
     @staticmethod
