@@ -212,7 +212,10 @@ class KeySet:
 
     def sum_below(self, place: int) -> int:
         """The exact sum of the ids, as little-endian integers, below a place, 0 ≤ place ≤ len."""
-        number, inside = self._find(place)
+        if len(self._ranks) <= len(self._blocks):
+            self._refresh()
+        number = bisect_right(self._ranks, place) - 1
+        inside = place - self._ranks[number]
         return self._sums[number] + (self._blocks[number].sum_below(inside) if inside else 0)
 
     def gap(self, place: int) -> tuple[int, bytes, bytes]:

@@ -242,7 +242,7 @@ def _edge(before: bytes, key: bytes) -> bytes:
 
 def _ranges(message: bytes, ranges_max: int) -> Iterator[tuple[bytes, int, bytes, list[bytes]]]:
     """The ranges of a message: upper bound as it came, mode, fingerprint, ids. Raises PeerError."""
-    at, hour, lower = 1, 0, bytes(KEY_SIZE)
+    at, hour, lower = 1, 0, b""
     for _ in range(ranges_max):
         if at == len(message):
             return
@@ -253,8 +253,7 @@ def _ranges(message: bytes, ranges_max: int) -> Iterator[tuple[bytes, int, bytes
             raise PeerError("a reconcile bound with more than an id")
         bound = hour.to_bytes(HOUR_SIZE) + message[at : at + length]
         at += length
-        upper = bound.ljust(KEY_SIZE, b"\0")
-        if upper < lower:
+        if bound < lower and bound.ljust(KEY_SIZE, b"\0") < lower.ljust(KEY_SIZE, b"\0"):
             raise PeerError("reconcile bounds out of order")
         mode, at = _varint(message, at)
         fingerprint, ids = b"", []
@@ -267,20 +266,21 @@ def _ranges(message: bytes, ranges_max: int) -> Iterator[tuple[bytes, int, bytes
                 raise PeerError("a reconcile message cut short")
             start, at = at, at + count * ID_SIZE
             ids = [message[i : i + ID_SIZE] for i in range(start, at, ID_SIZE)]
-            if not _within(ids, lower, upper):
+            if not _within(ids, lower, bound):
                 raise PeerError("reconcile ids outside their range")
         elif mode != SKIP:
             raise PeerError("a reconcile range of no known mode")
         if at > len(message):
             raise PeerError("a reconcile message cut short")
         yield bound, mode, fingerprint, ids
-        lower = upper
+        lower = bound
     if at < len(message):
         raise PeerError("too many reconcile ranges")
 
 
 def _within(ids: list[bytes], lower: bytes, upper: bytes) -> bool:
     """Whether each id could belong to a key in lower ≤ key < upper, whatever its hour is."""
+    lower, upper = lower.ljust(KEY_SIZE, b"\0"), upper.ljust(KEY_SIZE, b"\0")
     hours = int.from_bytes(upper[:HOUR_SIZE]) - int.from_bytes(lower[:HOUR_SIZE])
     if not ids or hours > 1:
         return True
