@@ -56,13 +56,15 @@ class Carry:
         return carry
 
     def _load(self, database: Database) -> None:
-        rows = database.read("SELECT key, kind FROM network")
-        if not rows:
-            database.close()
-            raise CallerError(Code.invalid, "carry is unfinished: it was left in the middle of being made")
         self._database = database
-        ((self.network_key, self.network_kind),) = rows
-        self._read_last()
+        with database.opening():
+            rows = database.read("SELECT key, kind FROM network")
+            if not rows:
+                raise CallerError(
+                    Code.invalid, "carry is unfinished: it was left in the middle of being made"
+                )
+            ((self.network_key, self.network_kind),) = rows
+            self._read_last()
 
     def _read_last(self) -> None:
         found = self._database.read("SELECT seq FROM sqlite_sequence WHERE name = 'envelope'")

@@ -25,6 +25,7 @@ Once open, whatever SQLite reports about the file is a DiskError, a full disk a 
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -51,12 +52,10 @@ class Database:
     ) -> None:
         _check_file(path)
         _try_key(path, key, len(migrations))
+        self._path = path
         self._connection = _connect(str(path), key)
-        try:
+        with self.opening():
             self._prepare(migrations, durable)
-        except BaseException:
-            self._connection.close()
-            raise
 
     @classmethod
     def create(
@@ -70,16 +69,25 @@ class Database:
         except OSError as error:
             raise CallerError(Code.refused, f"{path} can't be made: {error.strerror}") from None
         fresh = cls.__new__(cls)
+        fresh._path = path
         fresh._connection = _connect(str(path), key)
-        try:
+        with fresh.opening():
             fresh._prepare(migrations, durable)
             # Until the first checkpoint the file itself is empty and all is in the journal; an empty file is
             # refused at opening, since it could be what is left of a damaged one.
             fresh.checkpoint()
-        except BaseException:
-            fresh._connection.close()
-            raise
         return fresh
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """While the first things are read: what fails closes the file, and a damaged one is the caller's error."""
+        try:
+            yield
+        except BaseException as error:
+            self.close()
+            if isinstance(error, DiskError) and not isinstance(error, DiskFull):
+                raise _refusal(self._path, error.__cause__) from error
+            raise
 
     def _prepare(self, migrations: Sequence[Sequence[str]], durable: bool) -> None:
         self.read("PRAGMA locking_mode = EXCLUSIVE")
@@ -193,15 +201,20 @@ def _try_key(path: Path, key: bytes, version_max: int) -> None:
     try:
         ((version,),) = probe.execute("PRAGMA user_version").fetchall()
     except sqlcipher3.Error as error:
-        if error.sqlite_errorcode & 0xFF == sqlcipher3.SQLITE_BUSY:
-            raise CallerError(Code.busy, f"{path} is in use by another process") from None
-        raise CallerError(Code.invalid, f"{path} does not open: it has another key, or is damaged") from None
+        raise _refusal(path, error) from error
     finally:
         probe.close()
     if version > version_max:
         raise CallerError(Code.invalid, f"{path} was written by a newer meshd; use that one")
     if version < 1:
         raise CallerError(Code.invalid, f"{path} is unfinished: it was left in the middle of being made")
+
+
+def _refusal(path: Path, error: Any) -> CallerError:
+    """Why SQLite does not open a file, in words for its owner."""
+    if error.sqlite_errorcode & 0xFF == sqlcipher3.SQLITE_BUSY:
+        return CallerError(Code.busy, f"{path} is in use by another process")
+    return CallerError(Code.invalid, f"{path} does not open: it has another key, or is damaged")
 
 
 def _fail(error: Any) -> NoReturn:

@@ -96,15 +96,15 @@ class Log:
         return log
 
     def _load(self, database: Database) -> None:
-        rows = database.read("SELECT seed, name FROM node")
-        if not rows:
-            database.close()
-            raise CallerError(Code.invalid, "log is unfinished: it was left in the middle of being made")
         self._database = database
-        ((self.seed, self.name),) = rows
-        self._authors = Authors(database)
-        self._chains = Chains(database)
-        self._recall()
+        with database.opening():
+            rows = database.read("SELECT seed, name FROM node")
+            if not rows:
+                raise CallerError(Code.invalid, "log is unfinished: it was left in the middle of being made")
+            ((self.seed, self.name),) = rows
+            self._authors = Authors(database)
+            self._chains = Chains(database)
+            self._recall()
 
     def _recall(self) -> None:
         """Read what is kept in memory, at opening and after a rollback."""
