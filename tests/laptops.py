@@ -1,0 +1,110 @@
+"""Real daemons for tests: one process each, on loopback, ended when the test ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE_S = 10.0
+
+
+def meshd(home: Path, *args: str, **how: Any) -> "subprocess.CompletedProcess[str]":
+    """Run `meshd ARGS --home HOME --json` to its end; no terminal, no passphrase unless the arguments say so."""
+    command = [sys.executable, "-I", "-m", "meshd", *args, "--home", str(home), "--json"]
+    how = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 30, **how}
+    return subprocess.run(command, cwd=ROOT, **how)  # type: ignore[no-any-return]
+
+
+class Rpc:
+    """One connection to a daemon; `ask` returns the whole answer."""
+
+    def __init__(self, home: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(PATIENCE_S)
+        self.socket.connect(str(home / "ctl.sock"))
+        self._lines = self.socket.makefile("rb")
+
+    def say(self, value: Any) -> None:
+        self.socket.sendall(json.dumps(value).encode() + b"\n")
+
+    def hear(self) -> Any:
+        line = self._lines.readline()
+        if not line:
+            raise EOFError("the daemon closed the connection")
+        return json.loads(line)
+
+    def ask(self, method: str, **params: object) -> Any:
+        self.say({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        return self.hear()
+
+    def until(self, method: str, found: str, **params: object) -> Any:
+        """Ask again until `found` in the result is not empty, and return that."""
+        end_s = time.monotonic() + PATIENCE_S
+        while not (value := self.ask(method, **params)["result"][found]):
+            assert time.monotonic() < end_s, f"{method} never had {found}"
+            time.sleep(0.01)
+        return value
+
+    def close(self) -> None:
+        self._lines.close()
+        self.socket.close()
+
+
+class Laptop:
+    """A home and its daemon, `with Laptop(path) as laptop:`; it listens on a free loopback port."""
+
+    def __init__(self, home: Path, *args: str) -> None:
+        self.home = home
+        self.args = args
+        self.address = ""
+        if not home.exists():
+            ran = meshd(home, "init", "--name", home.name, "--no-passphrase")
+            assert ran.returncode == 0, ran.stderr
+
+    def __enter__(self) -> "Laptop":
+        self.start()
+        return self
+
+    def start(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = [
+            sys.executable,
+            "-I",
+            "-m",
+            "meshd",
+            "run",
+            "--home",
+            str(self.home),
+            "--json",
+            "--no-mdns",
+        ]
+        command += [*self.args, "--listen", f"127.0.0.1:{port}"]
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        ready = json.loads(self.process.stdout.readline())
+        assert ready["pid"] == self.process.pid
+        (self.address,) = ready["listen"]
+
+    def stop(self, how: int = signal.SIGTERM) -> int:
+        """Signal the daemon and wait for its end; its exit status."""
+        if self.process.poll() is None:
+            os.kill(self.process.pid, how)
+        self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(signal.SIGKILL)
