@@ -1,7 +1,6 @@
 """Find the difference of two key sets: negentropy protocol V1, byte for byte with its C++ reference.
 
-The rule: a message is the version byte 0x61 and a list of adjacent ranges that cover the order from its
-start:
+The rule: a message is a version byte, 0x61, and adjacent ranges that cover the order from its start:
 
     message = u8 version ‖ range*
     range   = bound ‖ varint mode ‖ payload
@@ -23,11 +22,9 @@ may come and go meanwhile.
 
 A frame limit bounds a message: once it is longer than the limit less 200 bytes, it ends with one
 fingerprint over all that was not yet handled, and a list of ids is cut at the first key that no longer
-fits. Half the reason is the work: nothing else bounds what a short question ("no ids at all, up to
-infinity") may cost.
+fits. Nothing else bounds what a short question ("no ids at all, up to infinity") may cost.
 
-Both sides look only at keys from their common floor hour on; ids travel without their hours, so what the
-initiator needs is known by id alone.
+Both sides look only at keys from their common floor hour on. Ids travel without hours.
 
 Refused with PeerError: an empty message, a version byte outside 0x60–0x6f, a varint longer than 10 bytes or
 above 2^64 − 1, an id prefix over 32 bytes, another mode, anything cut short, bounds that go down (equal
@@ -35,11 +32,10 @@ ones are legal: a limited answer may end so), ids that no key inside their bound
 the cap. Another version 0x60–0x6f is answered with the one byte 0x61, and refused when it is an answer.
 After a limit was reached the rest of a message is not read.
 
-Cost of one message, at a million keys: 1.3 µs a skip, 4.5 µs a fingerprint that is right, 60 µs one that
-is wrong and split, 0.2 µs a key where the initiator gets a list of ids; the first look into a block that
-changed 30 µs more. A message costs what it is long: of 480 KiB at most 0.1 s, whatever a peer puts into it,
-and of 128 KiB 30 ms. Common ones take under 5 ms. What an initiator has and an empty peer lacks comes in
-one step, 60 ms for a million keys.
+Cost of one message, at a million keys: 1.3 µs a skip, 4.5 µs a right fingerprint, 60 µs a wrong one, 0.2 µs
+a key where the initiator gets a list; 30 µs more for the first look into a block that changed. So with a
+limit of 480 KiB at most 0.1 s whatever a peer sends, of 128 KiB 30 ms; common ones take under 5 ms. What an
+empty peer lacks is told in one step, 60 ms for a million keys.
 """
 
 from collections.abc import Iterator
