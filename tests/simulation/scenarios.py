@@ -1,0 +1,210 @@
+"""Scenarios: which laptops there are, what happens to them, and what is demanded at the end.
+
+The rule: a scenario is a row of numbers, and one run of one seed has three phases. The laptops start one by one and
+settle; then people post while faults happen, with safety checked every second; then all faults end, and within
+`heal_s` every laptop must have everything. At last the links must have settled to one for each pair.
+
+Faults are drawn anew every STEP_S for each link and each laptop, with the probabilities of the row. "20 % loss of
+links" means: in each step each link dies with p = 0.2, half of them without anybody being told.
+"""
+
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from meshd.limits import DEAD_MS
+from tests.simulation.checks import Checks
+from tests.simulation.machine import Machine, Moment
+from tests.simulation.world import SECOND_MS, World
+
+STEP_S = 5
+ROOM_SIZE = 8  # laptops of a room; below that many, everybody links to everybody
+SETTLE_MS = 2 * DEAD_MS  # until corpses of links are noticed and what was dialled crosswise is settled
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One kind of day. Probabilities are for each link or laptop in each step."""
+
+    about: str
+    nodes: int
+    topology: str  # line: each types in the next · bridge: one network · rooms: a ring of networks
+    posts: int
+    chaos_s: int
+    heal_s: int = 120
+    size: int = 0  # bytes of a text at least
+    loss: float = 0.0  # a link dies
+    clogs: float = 0.0  # a link stops for one step
+    churn: float = 0.0  # a laptop goes off, or on again
+    crashes: float = 0.0  # a laptop's power is cut in the middle of an event; it is on again in the next step
+    restores: float = 0.0  # a laptop is put back to an older copy of its files
+    moves: float = 0.0  # a laptop is carried to another room
+    splits: float = 0.0  # the laptops are parted in two at random, or joined again (once in each step)
+    halves: bool = False  # parted in two halves from the beginning to the end
+    rate: int = 2_000  # bytes a millisecond
+    skew_ms: int = 0  # of wall clocks
+
+
+SCENARIOS = {
+    "calm": Scenario("five laptops on one network", 5, "bridge", 20, 20),
+    "line": Scenario("six in a row, the links die", 6, "line", 60, 60, size=256, loss=0.1),
+    "cut": Scenario("six in a row, parted in the middle while both sides post", 6, "line", 200, 60, size=256,
+                    halves=True),
+    "clog": Scenario("slow links that stop", 6, "bridge", 200, 90, size=4000, clogs=0.3, rate=40),
+    "crash": Scenario("power cuts in the middle of events", 6, "bridge", 60, 90, crashes=0.3, loss=0.1),
+    "restore": Scenario("laptops put back to old copies of themselves", 6, "bridge", 60, 120, restores=0.1,
+                        churn=0.1),
+    "skew": Scenario("clocks that are off by up to ten minutes", 6, "bridge", 40, 60, loss=0.1,
+                     skew_ms=600_000),
+    "walk": Scenario("people carry posts from room to room", 24, "rooms", 40, 120, moves=0.1, splits=0.1),
+    "crowd": Scenario("one network with more laptops than links", 40, "bridge", 20, 40, churn=0.05),
+    "halves": Scenario("parted in two for 30 minutes", 100, "rooms", 40, 1800, halves=True),
+    "storm": Scenario("churn, partitions, crashes and 20 % loss of links", 100, "rooms", 40, 60, loss=0.2,
+                      churn=0.05, crashes=0.02, moves=0.02, splits=0.3),
+}  # fmt: skip
+
+
+class Outcome(NamedTuple):
+    """What came of one run."""
+
+    posts: int
+    events: int
+    converge_ms: int  # virtual time from healing until everybody had everything
+    copies: float  # envelopes sent for each one that was new to who got it
+    size: int  # bytes that arrived, all links together
+    trace: str
+
+
+class Day:
+    """One run of a scenario."""
+
+    def __init__(self, scenario: Scenario, seed: int, folder: Path) -> None:
+        self.scenario = scenario
+        self.world = World(seed, scenario.nodes, folder, rate=scenario.rate, skew_ms=scenario.skew_ms)
+        self.checks = Checks(self.world)
+        self._rng = random.Random(f"day {seed}")
+        self._rooms = max(2, scenario.nodes // ROOM_SIZE)
+        self._parted = False
+
+    def run(self) -> Outcome:
+        """All three phases; AssertionError if anything that must hold does not."""
+        self._begin()
+        self._chaos()
+        converge_ms = self._heal()
+        self.world.run(SETTLE_MS, self.checks.every_second)
+        self.checks.one_link_a_pair()
+        self.checks.everything_arrived()
+        machines = self.world.machines
+        for machine in machines:
+            machine.turn_off()
+        new = sum(machine.received for machine in machines)
+        copies = sum(machine.sent for machine in machines) / max(new, 1)
+        world = self.world
+        return Outcome(len(world.texts), world.events, converge_ms, copies, world.wires.delivered, world.trace)
+
+    # --- phases ---
+
+    def _begin(self) -> None:
+        machines = self.world.machines
+        for machine in machines:
+            if self.scenario.topology == "bridge":
+                machine.segments = (1,)
+            elif self.scenario.topology == "rooms":
+                room = machine.number % self._rooms
+                doorway = machine.number < self._rooms  # one of each room is in the next one, too
+                machine.segments = (1 + room, 1 + (room + 1) % self._rooms) if doorway else (1 + room,)
+        self._part()
+        for machine in machines:
+            self.world.turn_on(machine)
+            if self.scenario.topology == "line" and machine.number + 1 < len(machines):
+                following = machines[machine.number + 1].address
+                self.world.ask(machine, "peer.add", address=str(following))
+            self.world.run(self._rng.randint(1, 100), self.checks.every_second)
+
+    def _part(self) -> None:
+        if self.scenario.halves:
+            half = len(self.world.machines) // 2
+            self.world.split([self.world.machines[:half], self.world.machines[half:]], notice=False)
+
+    def _chaos(self) -> None:
+        steps = self.scenario.chaos_s // STEP_S
+        for step in range(steps):
+            due = self.scenario.posts * (step + 1) // steps - self.scenario.posts * step // steps
+            self._faults()
+            for _ in range(due):
+                up = [machine for machine in self.world.machines if machine.node is not None]
+                if up:
+                    self._post(self._rng.choice(up))
+                self.world.run(self._rng.randint(1, STEP_S * SECOND_MS // (due + 1)), self.checks.every_second)
+            rest_ms = STEP_S * SECOND_MS - self.world.now_ms % (STEP_S * SECOND_MS)
+            self.world.run(rest_ms, self.checks.every_second)
+
+    def _post(self, machine: Machine) -> None:
+        waits = {"wait": "held", "timeout": 10} if self._rng.random() < 0.2 else {}
+        self.world.post(machine, self.scenario.size, **waits)
+
+    def _heal(self) -> int:
+        self.world.heal()
+        healed_ms = self.world.now_ms
+        while not self.checks.converged():
+            in_time = self.world.now_ms - healed_ms < self.scenario.heal_s * SECOND_MS
+            assert in_time, f"no convergence within {self.scenario.heal_s} s: {self.checks.who_lags()}"
+            self.world.run(SECOND_MS // 4, self.checks.every_second)
+        return self.world.now_ms - healed_ms
+
+    # --- faults ---
+
+    def _faults(self) -> None:
+        scenario, world, rng = self.scenario, self.world, self._rng
+        for wire in world.wires.all():
+            if wire.clogged and rng.random() < 0.5:
+                if wire.ends[0].machine.side == wire.ends[1].machine.side:
+                    world.wires.unclog(wire)
+            elif rng.random() < scenario.loss:
+                world.cut(wire, notice=rng.random() < 0.5)
+            elif rng.random() < scenario.clogs:
+                world.wires.clog(wire)
+        if rng.random() < scenario.splits:
+            self._parted = not self._parted
+            side = [machine for machine in world.machines if self._parted and rng.random() < 0.5]
+            rest = [machine for machine in world.machines if machine not in side]
+            world.split([rest, side], notice=rng.random() < 0.5)
+        for machine in world.machines:
+            self._fault(machine)
+
+    def _fault(self, machine: Machine) -> None:
+        scenario, world, rng = self.scenario, self.world, self._rng
+        if machine.node is None:
+            if rng.random() < 0.5:
+                world.turn_on(machine)
+        elif rng.random() < scenario.churn:
+            world.turn_off(machine, notice=rng.random() < 0.5)
+        elif rng.random() < scenario.crashes:
+            world.cut_power(machine, rng.choice(list(Moment)))
+        elif rng.random() < scenario.restores:
+            world.turn_off(machine)
+            if machine.has_backup:
+                machine.restore()
+            else:
+                machine.back_up()
+            world.turn_on(machine)
+        elif rng.random() < scenario.moves:
+            world.move(machine, (1 + rng.randrange(self._rooms),))
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards, in memory where the system has one there."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="meshd-sim-", dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+def run(scenario: Scenario, seed: int) -> Outcome:
+    """One seed of a scenario, from nothing to its outcome."""
+    with scratch_folder() as folder:
+        return Day(scenario, seed, folder).run()
