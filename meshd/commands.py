@@ -13,20 +13,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meshd import documents, invite
+from meshd import documents, invite, queries
 from meshd.errors import CallerError, Code
 from meshd.events import Command, CommandBatch, Now, Reply, ReplyBatch
 from meshd.ids import Address, channel_name, network_id, public_channel_id
 from meshd.limits import KEEP_DEFAULT, KEEP_HOURS, READ_LIMIT_DEFAULT, READ_LIMIT_MAX, WAIT_MS
 from meshd.post import Text, encode_text
-from meshd.proto.session import State
+from meshd.queries import Document
 from meshd.store.log import Log
-from meshd.words import fingerprint
 
 if TYPE_CHECKING:
     from meshd.node import Node
 
-Document = dict[str, Any]
 Params = Mapping[str, Any]
 
 _AGE = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
@@ -67,15 +65,15 @@ class Commands:
         self._waiting: dict[int, Waiting] = {}
         self._held: set[bytes] = set()  # posts that a waiting command asked about and that are held now
         self._methods: dict[str, Callable[[Params, Now], Document | Waiting]] = {
-            "status": self._status,
-            "id.show": self._id_show,
+            "status": lambda params, now: queries.status(node),
+            "id.show": lambda params, now: queries.identity(node),
             "invite.network": self._invite_network,
             "post": self._post,
             "read": self._read,
             "channel.list": lambda params, now: self._channels(),
             "channel.join": self._channel_join,
             "channel.leave": self._channel_leave,
-            "peer.list": lambda params, now: self._peers(now),
+            "peer.list": lambda params, now: queries.peers(node),
             "peer.add": self._peer_add,
             "peer.drop": self._peer_drop,
             "sync": self._sync,
@@ -254,80 +252,23 @@ class Commands:
 
     # --- the node and its peers ---
 
-    def _status(self, params: Params, now: Now) -> Document:
-        node = self._node
-        log = node.log
-        return {
-            "id": node.author.public.hex() if node.author else "",
-            "name": log.name if log else "",
-            "locked": log is None,
-            "network": {"kind": node.carry.network_kind, "id": network_id(node.carry.network_key).hex()},
-            "listen": [str(address) for address in node.listening],
-            "links": [
-                {
-                    "peer": session.link_key.hex(),
-                    "contact": None,
-                    "address": str(node.addresses[link]),
-                    "since": documents.rfc3339(node.opened_ms[link]),
-                    "direction": "out" if session.dialled else "in",
-                }
-                for link, session in node.sessions.items()
-                if session.state is State.OPEN
-            ],
-            "counts": {
-                "posts": log.count_posts() if log else 0,
-                "envelopes": len(node.keyset),
-                "channels": len(log.channels()) if log else 0,
-            },
-            "clock": {"state": "ok", "off_s": 0},
-            "internet": None,
-            "discovery": {
-                "mode": node.discovery.mode,
-                "ok": node.discovery.ok,
-                "reason": node.discovery.reason,
-            },
-            "exposed": [],
-        }
-
-    def _id_show(self, params: Params, now: Now) -> Document:
-        log = self._node.require_log()
-        if self._node.author is None:
-            raise RuntimeError("an open log without its author")
-        public = self._node.author.public
-        return {"id": public.hex(), "name": log.name, "fingerprint": fingerprint(public), "card": None}
-
     def _invite_network(self, params: Params, now: Now) -> Document:
         carry = self._node.carry
         if carry.network_kind != "private":
             raise CallerError(Code.refused, "the open commons needs no invite: mesh init --open joins it")
         return {"invite": invite.encode(carry.network_key)}
 
-    def _peers(self, now: Now) -> Document:
-        node = self._node
-        peers = []
-        shown = set()
-        for target in node.peers.targets():
-            session = node.sessions.get(target.link) if target.link is not None else None
-            if target.link is not None:
-                shown.add(target.link)
-            state = "this node itself" if target.ours else "dialling" if target.dialling else "waiting"
-            peers.append(_peer(str(target.address), session, state, target.reason))
-        for link, session in node.sessions.items():
-            if link not in shown and session.state is State.OPEN:
-                peers.append(_peer(str(node.addresses[link]), session, "open", ""))
-        return {"peers": peers}
-
     def _peer_add(self, params: Params, now: Now) -> Document:
         address = Address.parse(params["address"])
         self._node.carry.add_address(str(address), now.wall_ms)
         self._node.peers.add_typed(address, now.mono_ms)
-        return self._peers(now)
+        return queries.peers(self._node)
 
     def _peer_drop(self, params: Params, now: Now) -> Document:
         address = Address.parse(params["address"])
         if not self._node.drop_address(address):
             raise CallerError(Code.not_found, f"{address} is not among the peers that were added")
-        return self._peers(now)
+        return queries.peers(self._node)
 
     def _sync(self, params: Params, now: Now) -> Document | Waiting:
         exchange = self._node.exchange
@@ -385,20 +326,6 @@ def _since(since: str | int | None, now: Now) -> tuple[int | None, int | None]:
 
 def _posted(identity: bytes, place: Place, state: str) -> Document:
     return {"id": identity.hex(), "channel": place.name, "state": state}
-
-
-def _peer(address: str, session: Any, state: str, reason: str) -> Document:
-    if session is not None:
-        state = "open" if session.state is State.OPEN else "handshaking"
-    return {
-        "address": address,
-        "contact": None,
-        "state": state,
-        "reason": reason,
-        "rtt_ms": session.rtt_ms if session else None,
-        "in_bytes": session.in_bytes if session else 0,
-        "out_bytes": session.out_bytes if session else 0,
-    }
 
 
 def _wait_ms(params: Params) -> int:

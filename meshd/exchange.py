@@ -73,8 +73,8 @@ class Exchange:
         floor_hour, count, fingerprint = self.hello(now)
         self._outflows[link] = Outflow()
         self._floors[link] = hello.floor_hour
-        equal = (floor_hour, count, fingerprint) == (hello.floor_hour, hello.count, hello.fingerprint)
-        ask = not equal and (count > hello.count or (count == hello.count and dialled))
+        equal = (floor_hour, count, fingerprint) == (hello.floor_hour, hello.key_count, hello.fingerprint)
+        ask = not equal and (count > hello.key_count or (count == hello.key_count and dialled))
         self.rounds.opened(link, ask=ask, mono_ms=now.mono_ms)
 
     def closed(self, link: int) -> None:
@@ -151,10 +151,10 @@ class Exchange:
     def _question(self, link: int, question: Reconcile, now: Now) -> None:
         self._floors[link] = question.floor_hour
         count = len(self._keyset) - self._keyset.rank(question.floor_hour.to_bytes(8, "big"))
-        if question.count > count and self.rounds.park(link, question, now.mono_ms):
+        if question.key_count > count and self.rounds.park(link, question, now.mono_ms):
             return
         answer = respond(self._keyset, question.floor_hour, question.payload, RECONCILE_FRAME_SIZE)
-        if question.count > count and len(answer) > 1:
+        if question.key_count > count and len(answer) > 1:
             self.rounds.taking_in(link, now.mono_ms)
         self._send(link, Reconcile(1, question.round, self.floor_hour(now), count, answer))
 

@@ -47,7 +47,7 @@ class Hello(NamedTuple):
     floor_hour: int
     envelope_size_max: int
     message_size_max: int
-    count: int
+    key_count: int
     fingerprint: bytes
 
 
@@ -81,7 +81,7 @@ class Reconcile(NamedTuple):
     answer: int
     round: int
     floor_hour: int
-    count: int
+    key_count: int
     payload: bytes
 
 

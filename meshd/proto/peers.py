@@ -107,7 +107,7 @@ class Peers:
     def due(self, room: int, mono_ms: int) -> list[Address]:
         """The addresses to dial now, at most `room` of them; they count as being dialled from here on."""
         dialling = sum(target.dialling for target in self._targets.values())
-        addresses = []
+        addresses: list[Address] = []
         for target in self._targets.values():
             if dialling + len(addresses) >= DIALS_MAX or len(addresses) >= room:
                 break

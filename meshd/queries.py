@@ -1,0 +1,92 @@
+"""What clients can ask of a node that changes nothing: its status, its identity, its peers.
+
+The rule: a query reads the node's state and makes a document of it, in the same event, without waiting. What it says
+is what this node knows and no more.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from meshd import documents
+from meshd.ids import network_id
+from meshd.proto.session import Session, State
+from meshd.words import fingerprint
+
+if TYPE_CHECKING:
+    from meshd.node import Node
+
+Document = dict[str, Any]
+
+
+def status(node: "Node") -> Document:
+    """The node at a glance; the daemon adds what belongs to its process."""
+    log = node.log
+    return {
+        "id": node.author.public.hex() if node.author else "",
+        "name": log.name if log else "",
+        "locked": log is None,
+        "network": {"kind": node.carry.network_kind, "id": network_id(node.carry.network_key).hex()},
+        "listen": [str(address) for address in node.listening],
+        "links": [
+            {
+                "peer": session.link_key.hex(),
+                "contact": None,
+                "address": str(node.addresses[link]),
+                "since": documents.rfc3339(node.opened_ms[link]),
+                "direction": "out" if session.dialled else "in",
+            }
+            for link, session in node.sessions.items()
+            if session.state is State.OPEN
+        ],
+        "counts": {
+            "posts": log.count_posts() if log else 0,
+            "envelopes": len(node.keyset),
+            "channels": len(log.channels()) if log else 0,
+        },
+        "clock": {"state": "ok", "off_s": 0},
+        "internet": None,
+        "discovery": {
+            "mode": node.discovery.mode,
+            "ok": node.discovery.ok,
+            "reason": node.discovery.reason,
+        },
+        "exposed": [],
+    }
+
+
+def identity(node: "Node") -> Document:
+    """The own identity; CallerError(locked) while the log is closed."""
+    log = node.require_log()
+    if node.author is None:
+        raise RuntimeError("an open log without its author")
+    public = node.author.public
+    return {"id": public.hex(), "name": log.name, "fingerprint": fingerprint(public), "card": None}
+
+
+def peers(node: "Node") -> Document:
+    """Every address we would hold a link to, and every link that others opened."""
+    found = []
+    shown = set()
+    for target in node.peers.targets():
+        session = node.sessions.get(target.link) if target.link is not None else None
+        if target.link is not None:
+            shown.add(target.link)
+        state = "this node itself" if target.ours else "dialling" if target.dialling else "waiting"
+        found.append(_peer(str(target.address), session, state, target.reason))
+    for link, session in node.sessions.items():
+        if link not in shown and session.state is State.OPEN:
+            found.append(_peer(str(node.addresses[link]), session, "open", ""))
+    return {"peers": found}
+
+
+def _peer(address: str, session: Session | None, state: str, reason: str) -> Document:
+    if session is not None:
+        state = "open" if session.state is State.OPEN else "handshaking"
+    return {
+        "address": address,
+        "contact": None,
+        "state": state,
+        "reason": reason,
+        "rtt_ms": session.rtt_ms if session else None,
+        "in_bytes": session.in_bytes if session else 0,
+        "out_bytes": session.out_bytes if session else 0,
+    }
