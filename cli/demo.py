@@ -46,7 +46,9 @@ def demo(console: Console) -> None:
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not leave daemons behind
         for laptop in show.laptops:
-            laptop.stop()
+            laptop.ask_to_end()
+        for laptop in show.laptops:
+            laptop.end()
         shutil.rmtree(folder)
     show.claim("nothing is left behind", lambda: not os.path.exists(folder))
     if console.json:
@@ -81,9 +83,7 @@ class Demo:
 
     def _check_daemons(self) -> None:
         for laptop in self.laptops:
-            if laptop.fallen:
-                reason = f"the daemon of {laptop.name} ended on the way: {laptop.last_words()}"
-                raise CallerError(Code.error, reason)
+            laptop.check()
 
     def _step(self, text: str) -> None:
         self._check_daemons()
@@ -170,10 +170,12 @@ class Demo:
 
     def end(self) -> None:
         self._step("Everyone goes home: mesh down.")
+        ends = []
         for laptop in self.laptops:
-            self._check_daemons()
+            laptop.check()
             laptop.mesh("down")
-            laptop.stop()
+            ends.append(laptop.end())
+        self.claim("six daemons ended in good order", lambda: ends == [0] * len(self.laptops))
 
     # --- doing and asking ---
 

@@ -44,6 +44,7 @@ class Laptop:
             env=_environment(),
         )
         if done.returncode:
+            self.check()
             said = done.stderr.decode(errors="replace").strip().removeprefix("mesh: ")
             raise CallerError(Code.error, f"`mesh {' '.join(args)}` on {self.name} failed: {said}")
         document: Document = json.loads(done.stdout)
@@ -68,41 +69,44 @@ class Laptop:
     def wait_until_ready(self) -> None:
         """Returns when the daemon has said that it answers; CallerError if it does not."""
         if self._daemon is None or self._daemon.stdout is None or not _line(self._daemon.stdout, _START_S):
-            raise CallerError(Code.error, f"the daemon of {self.name} did not start: {self.last_words()}")
+            raise CallerError(Code.error, f"the daemon of {self.name} did not start: {self._last_words()}")
 
-    @property
-    def fallen(self) -> bool:
-        """Whether a daemon that should run has ended."""
-        return self._daemon is not None and self._daemon.poll() is not None
+    def check(self) -> None:
+        """CallerError if a daemon that should run has ended."""
+        if self._daemon is not None and self._daemon.poll() is not None:
+            status = self._daemon.returncode
+            reason = f"the daemon of {self.name} ended on the way, status {status}: {self._last_words()}"
+            raise CallerError(Code.error, reason)
 
-    def last_words(self) -> str:
-        """The last line that the daemon wrote to its journal."""
+    def _last_words(self) -> str:
         with open(self._journal, "rb") as journal:
             lines = journal.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
 
+    def ask_to_end(self) -> None:
+        """SIGTERM to the daemon, if one runs; `end` waits for it."""
+        if self._daemon is not None:
+            self._daemon.terminate()
+
     def pull_the_plug(self) -> None:
         """SIGKILL: no goodbye, nothing is tidied up."""
-        self._end(kill=True)
+        if self._daemon is not None:
+            self._daemon.kill()
+            self.end()
 
-    def stop(self) -> None:
-        """Asks the daemon to end, and kills it if it does not listen. Safe to repeat."""
-        self._end(kill=False)
-
-    def _end(self, kill: bool) -> None:
+    def end(self) -> int | None:
+        """Waits for the end of the daemon and gives its exit status; kills one that does not end."""
         daemon, self._daemon = self._daemon, None
         if daemon is None:
-            return
-        if kill:
+            return None
+        try:
+            return daemon.wait(_END_S)
+        except subprocess.TimeoutExpired:
             daemon.kill()
-        else:
-            daemon.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                daemon.wait(_END_S)
-            daemon.kill()
-        daemon.wait()
-        if daemon.stdout:
-            daemon.stdout.close()
+            return daemon.wait()
+        finally:
+            if daemon.stdout:
+                daemon.stdout.close()
 
     def _command(self, *args: str) -> list[str]:
         return [sys.executable, "-I", "-m", "cli", "--home", self.home, "--json", *args]
