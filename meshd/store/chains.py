@@ -38,6 +38,12 @@ SCHEMA = (
 CHAINS_MAX = 4096  # chains kept in memory after a commit: about 2 MiB
 
 
+# No REPLACE: that would write every index of the row anew.
+_WRITE = """INSERT INTO chain VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number) DO UPDATE SET
+    low = excluded.low, high = excluded.high, held = excluded.held, tip = excluded.tip,
+    tip_hlc = excluded.tip_hlc, covered = excluded.covered"""
+
+
 class Arrival(NamedTuple):
     """A post that comes in, with the log's numbers for its channel and author."""
 
@@ -96,10 +102,7 @@ class Chains:
     def flush(self) -> None:
         """Write back what changed, before a query or a commit."""
         if self._dirty:
-            self._database.write_many(
-                "REPLACE INTO chain VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [chain.row() for chain in self._dirty],
-            )
+            self._database.write_many(_WRITE, [chain.row() for chain in self._dirty])
             for chain in self._dirty:
                 chain.dirty = False
             self._dirty = []
@@ -247,8 +250,8 @@ class Chains:
         found: list[tuple[int | None, int]] = [
             (author, count)
             for author, count in self._database.read(
-                "SELECT author, SUM(high - low + 1 - held) FROM chain WHERE channel = ? AND held <= high - low"
-                " GROUP BY author ORDER BY author",
+                "SELECT author, SUM(high - low + 1 - held) FROM chain INDEXED BY chain_hole"
+                " WHERE channel = ? AND held <= high - low GROUP BY author ORDER BY author",
                 (channel,),
             )
         ]

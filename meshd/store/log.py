@@ -3,7 +3,7 @@
 The rules:
 
 - The **cursor** is a post's place in the order in which the log took posts in. It grows and is never used
-  again (AUTOINCREMENT), so a reader that goes on from a cursor misses nothing and sees nothing twice.
+  again, so a reader that goes on from a cursor misses nothing and sees nothing twice.
 - A post is in the log once, whatever it comes by: `insert_many` answers None for one that is there already.
 - Names and texts are kept as they came. Making control and bidi characters inert is up to what shows them.
 - A channel that is **left** is only marked: its posts stay, unseen unless that very channel is asked for, and
@@ -34,12 +34,12 @@ _MIGRATIONS = (
     (
         """CREATE TABLE node (
             one INTEGER PRIMARY KEY CHECK (one = 1), seed BLOB NOT NULL, name TEXT NOT NULL,
-            opened INTEGER NOT NULL, last_hlc INTEGER NOT NULL)""",
+            opened INTEGER NOT NULL, last_hlc INTEGER NOT NULL, last_cursor INTEGER NOT NULL)""",
         """CREATE TABLE channel (
             number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, name TEXT NOT NULL, kind TEXT NOT NULL,
             joined INTEGER NOT NULL, read INTEGER NOT NULL)""",
         """CREATE TABLE post (
-            cursor INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, channel INTEGER NOT NULL,
+            cursor INTEGER PRIMARY KEY, id BLOB NOT NULL, channel INTEGER NOT NULL,
             chain INTEGER NOT NULL, sequence INTEGER NOT NULL, parents BLOB NOT NULL, hlc INTEGER NOT NULL,
             kind INTEGER NOT NULL, keep_until INTEGER NOT NULL, text TEXT, reply_to BLOB NOT NULL,
             via TEXT NOT NULL, first_seen_ms INTEGER NOT NULL, held_contacts INTEGER NOT NULL DEFAULT 0,
@@ -87,7 +87,7 @@ class Log:
     def create(cls, path: Path, key: bytes, seed: bytes, name: str, durable: bool = True) -> "Log":
         """A new file for the identity with this 32-byte seed, whose owner goes by `name`."""
         database = Database.create(path, key, _MIGRATIONS, durable=durable)
-        database.write("INSERT INTO node VALUES (1, ?, ?, 0, 0)", (seed, name))
+        database.write("INSERT INTO node VALUES (1, ?, ?, 0, 0, 0)", (seed, name))
         public, _ = crypto.ed25519_keypair(seed)
         authors.insert_self(database, public, name)
         database.commit()
@@ -111,12 +111,12 @@ class Log:
         read = self._database.read
         self._opened: int
         self._last_hlc: int
-        ((self._opened, self._last_hlc),) = read("SELECT opened, last_hlc FROM node")
+        self._last_cursor: int
+        rows = read("SELECT opened, last_hlc, last_cursor FROM node")
+        ((self._opened, self._last_hlc, self._last_cursor),) = rows
         self._node_changed = False
         self._channels: dict[bytes, int] = dict(read("SELECT id, number FROM channel"))
         self._joined = {channel for (channel,) in read("SELECT id FROM channel WHERE joined")}
-        found = read("SELECT seq FROM sqlite_sequence WHERE name = 'post'")
-        self._last_cursor: int = found[0][0] if found else 0
 
     # --- what the node remembers ---
 
@@ -215,21 +215,22 @@ class Log:
             arrivals.append(
                 Arrival(post_id, post, self._channels[post.channel], self._authors.note(post, text))
             )
-            if post.hlc > self._last_hlc:
-                self._last_hlc = post.hlc
-                self._node_changed = True
+            self._last_hlc = max(self._last_hlc, post.hlc)
         if not fresh:
             return cursors
+        self._node_changed = True
         numbers, forks = self._chains.extend(arrivals, self._find)
+        places = range(self._last_cursor - len(fresh) + 1, self._last_cursor + 1)
         self._database.write_many(
-            "INSERT INTO post (id, channel, chain, sequence, parents, hlc, kind, keep_until, text, reply_to, via,"
-            " first_seen_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO post (cursor, id, channel, chain, sequence, parents, hlc, kind, keep_until, text, reply_to,"
+            " via, first_seen_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
-                    post_id, arrival.channel, number, post.sequence, post.parents, post.hlc, post.kind,
+                    cursor, post_id, arrival.channel, number, post.sequence, post.parents, post.hlc, post.kind,
                     post.keep_until, text.text if text else None, text.reply_to if text else b"", via, seen_ms,
                 )
-                for (post_id, post, text, via, seen_ms), arrival, number in zip(fresh, arrivals, numbers, strict=True)
+                for cursor, number, arrival, (post_id, post, text, via, seen_ms)
+                in zip(places, numbers, arrivals, fresh, strict=True)
             ],
         )  # fmt: skip
         if forks:
@@ -340,7 +341,10 @@ class Log:
         """Make what was written durable."""
         self._chains.flush()
         if self._node_changed:
-            self._database.write("UPDATE node SET opened = ?, last_hlc = ?", (self._opened, self._last_hlc))
+            self._database.write(
+                "UPDATE node SET opened = ?, last_hlc = ?, last_cursor = ?",
+                (self._opened, self._last_hlc, self._last_cursor),
+            )
             self._node_changed = False
         self._database.commit()
         self._chains.trim()
