@@ -114,14 +114,18 @@ class _Bounds:
     """Writes bounds; remembers the hour of the last one in this message."""
 
     def __init__(self) -> None:
-        self._hour = 0
+        self._hour = bytes(HOUR_SIZE)
 
     def encode(self, bound: bytes) -> bytes:
         """A bound is 8 bytes of hour and 0 to 32 of an id prefix."""
-        hour = int.from_bytes(bound[:HOUR_SIZE])
-        prefix = varint(len(bound) - HOUR_SIZE) + bound[HOUR_SIZE:]
-        since, self._hour = hour - self._hour, hour
-        return (b"\0" if hour == _INFINITE_HOUR else varint(since + 1)) + prefix
+        before, self._hour = self._hour, bound[:HOUR_SIZE]
+        if self._hour == INFINITY:
+            time = b"\0"
+        elif self._hour == before:
+            time = b"\1"
+        else:
+            time = varint(1 + int.from_bytes(self._hour) - int.from_bytes(before))
+        return time + varint(len(bound) - HOUR_SIZE) + bound[HOUR_SIZE:]
 
     def skip(self, bound: bytes) -> bytes:
         """The range that skips up to a bound; nothing without a bound."""
