@@ -47,6 +47,8 @@ class Intake:
         self._refused: OrderedDict[bytes, None] = OrderedDict()
         self._admitted: OrderedDict[bytes, None] = OrderedDict()
         self.advanced: int | None = None  # cursor of the newest post in the log since this was last taken
+        if log is not None and log.opened() > carry.last_sequence():
+            log.set_opened(0)  # carry lost its end or is an older copy: its next arrivals are not those looked at
 
     # --- check and carry ---
 

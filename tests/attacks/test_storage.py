@@ -15,10 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from meshd import envelope, post
+from meshd import crypto, envelope, post
 from meshd.errors import CallerError, Code, DiskError
+from meshd.events import Now
+from meshd.hlc import Clock
 from meshd.ids import envelope_key
+from meshd.intake import Intake
 from meshd.post import Post, Text
+from meshd.proto.keyset import KeySet
 from meshd.store.carry import Carry
 from meshd.store.log import Log
 
@@ -26,6 +30,7 @@ CARRY_KEY, LOG_KEY, NETWORK_KEY, SEED = (bytes((n,)) * 32 for n in (0xC1, 0x1C, 
 SQUARE = b"square".ljust(16)
 PAGE_SIZE = 4096
 HOUR = 500_000
+HELLO = Text("", b"", "hello")
 
 
 def home(folder: Path, texts: list[str], name: str = "me", channel: str = "square") -> tuple[Carry, Log]:
@@ -33,6 +38,7 @@ def home(folder: Path, texts: list[str], name: str = "me", channel: str = "squar
     carry = Carry.create(folder / "carry", CARRY_KEY, NETWORK_KEY, "private", durable=False)
     log = Log.create(folder / "log", LOG_KEY, SEED, name, durable=False)
     log.join(SQUARE, channel, "public")
+    log.commit()
     previous = b""
     for number, said in enumerate(texts, 1):
         text = Text(texts[-1][:64], previous, said)
@@ -118,6 +124,37 @@ def test_D03_a_damaged_journal_loses_its_end_and_nothing_else(tmp_path: Path) ->
         assert [row[:6] for row in rows] == [row[:6] for row in held[: len(rows)]]
         assert len(rows) <= left.last_cursor() == len(rows)
         left.close()
+
+
+def test_D03_what_comes_after_carry_lost_its_end_is_opened(tmp_path: Path) -> None:
+    public, secret = crypto.ed25519_keypair(SEED)
+    signed = post.encode(
+        Post(
+            1,
+            SQUARE,
+            b"",
+            public,
+            1,
+            1,
+            b"",
+            HOUR * post.HOUR_MS << 16,
+            1,
+            HOUR + 72,
+            post.encode_text(HELLO),
+        )
+    )
+    raw = envelope.seal_public(signed, post.sign(secret, post.post_id(signed)))
+    for database in home(tmp_path, []):
+        database.close()
+    with (
+        closing(Carry(tmp_path / "carry", CARRY_KEY, durable=False)) as carry,
+        closing(Log(tmp_path / "log", LOG_KEY, durable=False)) as log,
+    ):
+        log.set_opened(5)  # of a carry that held five more than is left of it
+        now = Now(0, HOUR * post.HOUR_MS)
+        intake = Intake(carry, log, KeySet(carry.keys()), Clock())
+        intake.take([raw], "link", now)
+        assert [row.text for row in log.after(0, None, 9)] == ["hello"]
 
 
 @pytest.mark.parametrize("name", ["carry", "log"])
