@@ -57,7 +57,3 @@ class Author:
             raise RuntimeError("our own envelope does not parse")
         self._last[channel] = sequence + 1, identity
         return made
-
-    def forget(self, channel: bytes) -> None:
-        """A composed post did not make it into the log: count as if it had never been."""
-        self._last.pop(channel, None)
