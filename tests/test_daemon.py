@@ -9,10 +9,7 @@ import pytest
 
 from tests.laptops import PATIENCE_S, Laptop, Rpc, meshd
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.sleeps,  # two processes find each other in their own time; it is asked for until it is so
-]
+pytestmark = pytest.mark.real
 
 
 def document(ran: object) -> dict[str, object]:

@@ -23,10 +23,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 from meshd.errors import CallerError, Code
 
 VERSION = 1
-SOCKET_NAME = "ctl.sock"
 SOCKET_PATH_SIZE_MAX = 100  # bytes; AF_UNIX takes 107 on Linux and 103 on macOS
-
-# --- documents: what a result holds beside its "v" ---
 
 
 class Network(TypedDict):
@@ -158,7 +155,7 @@ class Post(TypedDict):
 
 
 class Missing(TypedDict):
-    """Posts known to exist that are not here; `author` is null where unknown; a `count` of 0: the gap closed."""
+    """Posts known to exist that are not here; `author` is null where unknown; a `count` of 0: closed."""
 
     author: str | None
     name: str | None
@@ -202,11 +199,12 @@ class Channels(TypedDict):
 
 
 class Peer(TypedDict):
-    """An address given by hand, or a link. `state`: open, handshaking, dialling or waiting."""
+    """An address given by hand, or a link; `reason` says why it is not open."""
 
     address: str
     contact: str | None
     state: str
+    reason: str
     rtt_ms: float | None
     in_bytes: int
     out_bytes: int
@@ -276,7 +274,7 @@ TYPE_NAMES: dict[type, str] = {str: "string", int: "whole number", float: "numbe
 
 
 class Param(NamedTuple):
-    """A parameter: its JSON types, whether it must be there, and what it says."""
+    """A parameter: its JSON types, what it says, and whether it must be there."""
 
     types: tuple[type, ...]
     does: str
@@ -293,7 +291,6 @@ class Method(NamedTuple):
 
 _CHANNEL = Param((str,), "a channel's name, `public:name`, or an id prefix of at least 6", required=True)
 _ADDRESS = Param((str,), "HOST:PORT or [IPv6]:PORT", required=True)
-
 METHODS: dict[str, Method] = {
     "status": Method({}, Status, "the node at a glance"),
     "down": Method({}, Empty, "stops the daemon; the answer comes before it stops"),
@@ -329,9 +326,7 @@ METHODS: dict[str, Method] = {
     "peer.add": Method({"address": _ADDRESS}, Peers, "keeps a link to this address from now on"),
     "peer.drop": Method({"address": _ADDRESS}, Peers, "gives an address up and closes its link"),
     "sync": Method(
-        {"wait": Param((bool,), "answer when every open link is reconciled")},
-        Synced,
-        "reconciles with every open link now",
+        {"wait": Param((bool,), "answer when it is done")}, Synced, "reconciles with all links now"
     ),
     "subscribe": Method(
         {
@@ -342,9 +337,7 @@ METHODS: dict[str, Method] = {
         Subscribed,
         "sends a notification `post` for every post from the cursor on, in log order, skipping none",
     ),
-    "unsubscribe": Method(
-        {"subscription": Param((int,), "its number", required=True)}, Empty, "ends a subscription"
-    ),
+    "unsubscribe": Method({"subscription": Param((int,), "its number", True)}, Empty, "ends a subscription"),
 }
 
 NOTICES: dict[str, tuple[type, str]] = {
@@ -387,15 +380,14 @@ def home_path(option: str | None) -> str:
 
 def socket_path(home: str) -> str:
     """The daemon's socket in a home."""
-    return os.path.join(home, SOCKET_NAME)
+    return os.path.join(home, "ctl.sock")
 
 
 @contextmanager
 def short_path(path: str) -> Iterator[str]:
     """A name for `path` that bind() and connect() take: itself, or one through a descriptor of its folder.
 
-    AF_UNIX paths end at about a hundred bytes; `/proc/self/fd/N/ctl.sock` (Linux) is as good a name as any.
-    Raises OSError if the folder cannot be opened.
+    AF_UNIX paths end at about a hundred bytes. Raises OSError if the folder cannot be opened.
     """
     if len(os.fsencode(path)) <= SOCKET_PATH_SIZE_MAX:
         yield path
