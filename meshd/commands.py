@@ -46,6 +46,7 @@ class Draft(NamedTuple):
     text: str
     reply_to: bytes
     keep: str
+    first: bool  # nothing of ours is in this channel yet
 
 
 @dataclass(slots=True)
@@ -106,7 +107,7 @@ class Commands:
             replies = []
             for command, draft in zip(batch.commands, drafts, strict=True):
                 identity = self._publish(draft, now)
-                replies.append(Reply(command.number, {"v": 1, **_posted(identity, draft.place, "queued")}))
+                replies.append(Reply(command.number, {"v": 1, **_posted(identity, draft, "queued")}))
         self._node.emit(ReplyBatch(batch.number, replies))
 
     def cancel(self, number: int) -> None:
@@ -197,7 +198,7 @@ class Commands:
             )
         reply_to = self._post_id(log, params["reply_to"]) if "reply_to" in params else b""
         encode_text(Text(log.name, reply_to, text))  # refuses a text that is too long
-        return Draft(place, text, reply_to, keep)
+        return Draft(place, text, reply_to, keep, first=log.last_own(place.id) is None)
 
     def _post_id(self, log: Log, prefix: str) -> bytes:
         prefix = prefix.lower()
@@ -226,10 +227,10 @@ class Commands:
         wait_ms = _wait_ms(params)
         identity = self._publish(draft, now)
         if "wait" not in params:
-            return _posted(identity, draft.place, "queued")
+            return _posted(identity, draft, "queued")
         return Waiting(
             now.mono_ms + wait_ms,
-            lambda _: _posted(identity, draft.place, "held") if identity in self._held else None,
+            lambda _: _posted(identity, draft, "held") if identity in self._held else None,
             CallerError(Code.timed_out, f"nobody took the post {identity.hex()[:12]} yet; it stays queued"),
         )
 
@@ -324,8 +325,8 @@ def _since(since: str | int | None, now: Now) -> tuple[int | None, int | None]:
     return None, now.wall_ms - int(age[1]) * _AGE_MS[age[2]]
 
 
-def _posted(identity: bytes, place: Place, state: str) -> Document:
-    return {"id": identity.hex(), "channel": place.name, "state": state}
+def _posted(identity: bytes, draft: Draft, state: str) -> Document:
+    return {"id": identity.hex(), "channel": draft.place.name, "state": state, "first": draft.first}
 
 
 def _wait_ms(params: Params) -> int:

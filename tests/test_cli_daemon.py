@@ -68,9 +68,11 @@ def test_the_first_day(mesh: Mesh, tmp_path: Path) -> None:
     assert shown["discovery"]["mode"] == "off"
     assert mesh("id", "show")[1]["fingerprint"] == made["fingerprint"]
 
-    first = mesh("post", "square", "-", stdin=None, input="from stdin\n")[1]
+    _, first, remark = mesh("post", "square", "-", stdin=None, input="from stdin\n")
+    assert "treat 'square' as watched" in remark
     assert first["state"] == "queued" and first["channel"] == "square"
-    answer = mesh("post", "#square", "answer", "--reply-to", first["id"][:8])[1]
+    _, answer, remark = mesh("post", "#square", "answer", "--reply-to", first["id"][:8])
+    assert remark == ""
     read = mesh("read", "square")[1]
     assert [post["text"] for post in read["posts"]] == ["from stdin", "answer"]
     assert read["posts"][1]["id"] == answer["id"] and read["posts"][1]["reply_to"] == first["id"]
