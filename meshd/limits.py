@@ -52,7 +52,7 @@ RECONCILE_JITTER_MS = 100  # before the first round on a new link, so that two s
 RECONCILE_MIN_MS = 2_000  # pause between periodic rounds, from …
 RECONCILE_MAX_MS = 5_000  # … to, at random
 RECONCILE_IDLE_MS = 30_000  # doubling up to this while nothing differs
-RECONCILE_FRAME_SIZE = 480 * 1024  # negentropy's frame limit: below a message's limit with room for its head
+RECONCILE_FRAME_SIZE = 256 * 1024  # negentropy's frame limit: one step of a huge difference stays near 50 ms
 RECONCILE_RANGES_MAX = 40_000  # ranges of one message: twice what an honest full one holds; bounds its work
 EXPIRES_SOON_S = 15 * 60  # what expires this soon is left out: clocks differ
 
@@ -66,7 +66,9 @@ PORT_MIN = 1024  # never dial a system service
 DIAL_MS = 3_000  # until a dial is given up: a lost first packet is repeated after one second
 DIALS_MAX = 8  # at once
 BACKOFF_MIN_MS = 500  # first pause after a failed dial …
-BACKOFF_FEW_MS = 1_500  # … doubling up to this while there are few targets: a laptop that is back is soon linked
+BACKOFF_FEW_MS = (
+    1_500  # … doubling up to this while there are few targets: a laptop that is back is soon linked
+)
 BACKOFF_EACH_MS = 250  # … and up to this for each target there is: all together dial at most 4 a second,
 BACKOFF_MAX_MS = 60_000  # … but each at least this often; all with a quarter of jitter
 LASTING_MS = 10_000  # a link that lasted so long was no failure

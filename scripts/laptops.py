@@ -27,7 +27,9 @@ def network(folder: str, count: int) -> Iterator[tuple[list[Laptop], bytes]]:
         yield laptops, invite.decode(invited)
     finally:
         for laptop in laptops:
-            laptop.stop()
+            laptop.ask_to_end()
+        for laptop in laptops:
+            laptop.end()
 
 
 def fill(laptop: Laptop, channel: str, posts: int) -> None:
