@@ -21,6 +21,7 @@ from meshd.limits import (
     EXPIRY_AHEAD_HOURS_MAX,
     GIVE_SIZE_MAX,
     HELD_POSTS_MAX,
+    LOOK_UP_BUDGET,
     RECONCILE_FRAME_SIZE,
     REFERENCES_MAX,
 )
@@ -175,11 +176,28 @@ class Exchange:
             self._ask(link, answer.round, current.floor_hour, found.reply)
 
     def tick(self, now: Now) -> None:
-        """Begin the rounds that are due, and answer who had to wait."""
+        """Begin the rounds that are due, answer who had to wait, and look up some of what was asked for."""
         while (unparked := self.rounds.unparked(now.mono_ms)) is not None:
             self._question(*unparked, now)
         for link in self.rounds.due(now.mono_ms):
             self._begin(link, now)
+        for link, outflow in self._outflows.items():
+            if outflow.asked:
+                self._look_up(link, outflow)
+                break  # one slice an event, whoever it is for
+
+    def _look_up(self, link: int, outflow: Outflow) -> None:
+        """Find the next slice of what a link asked for; it is given when all is found, in the order of arrival."""
+        ids = [outflow.asked.popleft() for _ in range(min(LOOK_UP_BUDGET, len(outflow.asked)))]
+        found = self._carry.sequences(ids)
+        outflow.owe(list(found.values()))
+        if gone := [short for short in ids if short not in found]:
+            self._send(link, Gone(b"".join(gone)))
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether `tick` has more to look up at once."""
+        return any(outflow.asked for outflow in self._outflows.values())
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do, in monotonic milliseconds."""
@@ -241,14 +259,7 @@ class Exchange:
             unsent = self._send_give(link, 1, sequences)
             outflow.fresh.extendleft(reversed(unsent))
             return True
-        if outflow.asked:
-            ids = [outflow.asked.popleft() for _ in range(min(REFERENCES_MAX, len(outflow.asked)))]
-            found = self._carry.sequences(ids)
-            outflow.owe(list(found.values()))
-            if gone := [short for short in ids if short not in found]:
-                self._send(link, Gone(b"".join(gone)))
-            return True
-        if owed := outflow.next_owed(_BATCH):
+        if not outflow.asked and (owed := outflow.next_owed(_BATCH)):
             outflow.owe(self._send_give(link, 0, owed))
             return True
         return False

@@ -85,6 +85,7 @@ RPC_UNSENT_SIZE_MAX = 1024 * 1024  # of answers a client has not taken, before w
 RPC_WAITING_MAX = 64  # commands of one client under way, before we read on from it
 RPC_SLICE_MAX = 256  # posts read from the log at once for one subscriber: a few milliseconds
 RPC_SLICE_SIZE = 1024 * 1024  # … or, when they are long, until so many bytes are ready
+LOOK_UP_BUDGET = 2048  # ids looked up for one link in one event: about 10 ms
 STEP_BUDGET = 256  # posts a long step handles before it asks for a Wake
 
 # Keyslot (protocol.md does not need it: a file of one home)

@@ -39,6 +39,7 @@ from meshd.events import (
     PeerLost,
     Renew,
     SendBytes,
+    Stopping,
     Wake,
 )
 from meshd.exchange import Exchange
@@ -123,6 +124,8 @@ class Node:
                 self.commands.take_batch(event, now)
             case CommandCancelled(number):
                 self.commands.cancel(number)
+            case Stopping():
+                self.close_all(msg.BYE_DONE)
             case Wake():
                 pass
         self._go_on(now)
@@ -151,7 +154,7 @@ class Node:
 
     def next_deadline(self) -> int | None:
         """When the next Wake is due, in monotonic milliseconds; None if only an event from outside can matter."""
-        if self.intake.behind:
+        if self.intake.behind or self.exchange.unfinished:
             return self._now.mono_ms
         deadlines: list[int | None] = [session.next_deadline() for session in self.sessions.values()]
         deadlines += [self.exchange.next_deadline(), self.commands.next_deadline()]
