@@ -37,7 +37,7 @@ def post(console: Console, channel: str, timeout: float | None, **params: Any) -
     document = console.call("post", request, timeout_s=patience_s)
     console.show(document, text.posted)
     if document.get("first"):
-        console.remark(_WATCHED.format(channel))
+        console.remark(_WATCHED.format(document["channel"]))
 
 
 def _text(given: str) -> str:

@@ -6,7 +6,7 @@ is what this node knows and no more.
 
 from typing import TYPE_CHECKING, Any
 
-from meshd import documents
+from meshd import card, documents
 from meshd.ids import network_id
 from meshd.proto.session import Session, State
 from meshd.words import fingerprint
@@ -59,7 +59,12 @@ def identity(node: "Node") -> Document:
     if node.author is None:
         raise RuntimeError("an open log without its author")
     public = node.author.public
-    return {"id": public.hex(), "name": log.name, "fingerprint": fingerprint(public), "card": None}
+    return {
+        "id": public.hex(),
+        "name": log.name,
+        "fingerprint": fingerprint(public),
+        "card": card.encode(public),
+    }
 
 
 def peers(node: "Node") -> Document:

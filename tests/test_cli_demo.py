@@ -15,8 +15,6 @@ from cli import demo
 from cli.console import Console
 from meshd.errors import CallerError, Code
 
-real = pytest.mark.real
-
 
 class Silent:
     """A laptop whose daemon runs until it is told otherwise."""
@@ -84,7 +82,7 @@ def daemons(temporary: Path) -> list[int]:
     return sorted(found)
 
 
-@real
+@pytest.mark.real
 def test_the_demo_holds(temporary: Path) -> None:
     shown = start(temporary, "--json")
     out, err = shown.communicate(timeout=60)
@@ -94,7 +92,7 @@ def test_the_demo_holds(temporary: Path) -> None:
     assert "crosses five hops" in err
 
 
-@real
+@pytest.mark.real
 def test_the_demo_fails_when_one_of_its_daemons_is_killed(temporary: Path) -> None:
     shown = start(temporary)
     while len(running := daemons(temporary)) < 6:
@@ -106,7 +104,7 @@ def test_the_demo_fails_when_one_of_its_daemons_is_killed(temporary: Path) -> No
     assert err.count("\n") == 1 and "daemon" in err
 
 
-@real
+@pytest.mark.real
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_tidies_up(number: signal.Signals, temporary: Path) -> None:
     shown = start(temporary)

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
+from meshd import card
 from meshd.daemon import api, passphrase
 from meshd.daemon.home import Home
 from meshd.errors import CallerError, Code, DiskError
@@ -150,7 +151,8 @@ def _id_show(options: argparse.Namespace) -> dict[str, Any]:
         opened = open_home(home, _stretch(slot, options), slot)
         opened.carry.close()
         opened.log.close()
-    return {"v": api.VERSION, **identity(opened.log.seed, opened.log.name), "card": None}
+    shown = identity(opened.log.seed, opened.log.name)
+    return {"v": api.VERSION, **shown, "card": card.encode(bytes.fromhex(shown["id"]))}
 
 
 def _stretch(slot: bytes, options: argparse.Namespace) -> bytes:
