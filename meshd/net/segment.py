@@ -227,12 +227,13 @@ class Segment:
                     sighting.host, sighting.ips = host, ()
             sighting.tag = packet.tags.get(instance, sighting.tag)
             changed.append(instance)
-        if packet.addresses:
-            for instance, sighting in self.sightings.items():
-                records = packet.addresses.get(sighting.host)
-                if records and instance not in own:
-                    sighting.ips = _merged(sighting.ips, records)
-                    changed.append(instance)
+        for instance, sighting in self.sightings.items() if packet.addresses else ():
+            # Of those that the packet does not name only the ones that wait for an address: many instances on one
+            # host must not make one packet a storm.
+            records = packet.addresses.get(sighting.host)
+            if records and (instance in lives or not sighting.ips):
+                sighting.ips = _merged(sighting.ips, records)
+                changed.append(instance)
         if self._lacking() and not self._silent:
             self._ask = min(self._ask, max(now + ANSWER_DELAY_S[0], self._asked + REPEAT_S))
         return [instance for instance in dict.fromkeys(changed) if instance not in forgotten], forgotten
