@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from laptops import fill, network
+from laptops import cpu_s, fill, network, pid_of
 from stranger import Stranger, forged
 
 from cli.laptop import Laptop, start_all
@@ -28,12 +28,14 @@ def run() -> Iterator[dict[str, object]]:
 
 def _measure(giver: Laptop, taker: Laptop, network_key: bytes) -> dict[str, object]:
     fill(giver, "plaza", POSTS)
+    pids = [pid_of(giver), pid_of(taker)]
     stranger = Stranger(taker.address, network_key)
     with taker.connect() as control, taker.connect() as reader:
         (channel,) = control.call("channel.join", {"name": "plaza"})["channels"]
         reader.call("subscribe", {"channel": "plaza", "cursor": 0})
         refused = False
         texts = []
+        before_s = [cpu_s(pid) for pid in pids]
         started = time.perf_counter()
         control.call("peer.add", {"address": giver.address})
         for notice in reader.notices(PATIENCE_S):
@@ -45,6 +47,7 @@ def _measure(giver: Laptop, taker: Laptop, network_key: bytes) -> dict[str, obje
             if len(texts) == POSTS:
                 break
         taken_s = time.perf_counter() - started
+        giver_s, taker_s = (cpu_s(pid) - before for pid, before in zip(pids, before_s, strict=True))
         peers = [peer for peer in control.call("peer.list")["peers"] if peer["address"] == giver.address]
     taker.pull_the_plug()
     start_all([taker])
@@ -56,6 +59,8 @@ def _measure(giver: Laptop, taker: Laptop, network_key: bytes) -> dict[str, obje
         "posts": POSTS,
         "seconds": round(taken_s, 3),
         "posts_s": round(POSTS / taken_s),
+        "giver_cpu_us_post": round(giver_s / POSTS * 1e6),
+        "taker_cpu_us_post": round(taker_s / POSTS * 1e6),
         "bytes_post": round(payload, 1),
         "bytes_goal": BYTES_GOAL,
         "in_order": texts == sorted(texts),

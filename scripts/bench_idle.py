@@ -4,13 +4,12 @@ Memory is VmRSS as Linux tells it, CPU the process's own user and system time ov
 mostly the start, where a passphrase would take 256 MiB more for a moment.
 """
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from laptops import fill, network
+from laptops import cpu_s, fill, network, pid_of
 
 POSTS = 10_000
 SETTLE_S = 60
@@ -25,12 +24,11 @@ def run() -> Iterator[dict[str, object]]:
         fill(laptops[0], "plaza", POSTS)
         for other in laptops[1:]:
             other.mesh("peer", "add", laptops[0].address)
-        with laptops[0].connect() as control:
-            pid = int(control.call("status")["pid"])
+        pid = pid_of(laptops[0])
         time.sleep(SETTLE_S)
-        before_s = _cpu_s(pid)
+        before_s = cpu_s(pid)
         time.sleep(WATCH_S)
-        cpu_percent = (_cpu_s(pid) - before_s) / WATCH_S * 100
+        cpu_percent = (cpu_s(pid) - before_s) / WATCH_S * 100
         status = _status(pid)
         with laptops[0].connect() as control:
             links = len(control.call("status")["links"])
@@ -46,11 +44,6 @@ def run() -> Iterator[dict[str, object]]:
         "cpu_goal_percent": CPU_GOAL_PERCENT,
         "met": links == 4 and rss_mb <= RSS_GOAL_MB and cpu_percent <= CPU_GOAL_PERCENT,
     }
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _status(pid: int) -> dict[str, int]:

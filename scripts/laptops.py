@@ -1,9 +1,11 @@
 """Daemons of one private network on loopback, for the benchmarks."""
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from cli.laptop import Laptop, start_all
 from meshd import invite
@@ -51,3 +53,15 @@ def fill(laptop: Laptop, channel: str, posts: int) -> None:
             said = json.loads(answers.readline())
             if any("error" in answer for answer in said):
                 raise SystemExit(f"posting failed: {said[0]}")
+
+
+def pid_of(laptop: Laptop) -> int:
+    """The process id of its daemon."""
+    with laptop.connect() as control:
+        return int(control.call("status")["pid"])
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU, user and system, that a process has used (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
