@@ -19,15 +19,12 @@ from meshd.daemon import api, rpc
 from meshd.daemon.driver import Driver, read_clock
 from meshd.daemon.feed import Feed
 from meshd.daemon.init import Opened
-from meshd.events import Event, NetworkChanged, Stopping
+from meshd.events import Event, Stopping
 from meshd.ids import Address
-from meshd.net import interfaces
 from meshd.net.discovery import Discovery
 from meshd.net.link import Links
 from meshd.net.listen import Listeners
 from meshd.node import Node
-
-_WATCH_PAUSE_S = 30.0  # after the interfaces could not be watched
 
 
 def serve(
@@ -77,7 +74,6 @@ async def _serve(
         await nursery.start(driver.run)
         await nursery.start(discovery.run)
         await nursery.start(clients.run, control, on_event)
-        nursery.start_soon(_watch_networks, on_event)
         nursery.start_soon(_watch_signals, stop)
         on_ready([str(address) for address in node.listening])
         await stop.wait()
@@ -85,18 +81,6 @@ async def _serve(
         with trio.move_on_after(limits.CLOSE_MS / 1000):
             await links.wait_closed()
         nursery.cancel_scope.cancel()
-
-
-async def _watch_networks(on_event: Callable[[Event], None]) -> None:
-    def on_change(found: tuple[interfaces.Interface, ...], changed: frozenset[int]) -> None:
-        if changed:
-            on_event(NetworkChanged())
-
-    while True:
-        try:
-            await interfaces.watch(on_change)
-        except OSError:  # discovery watches too, and says so in its state
-            await trio.sleep(_WATCH_PAUSE_S)
 
 
 async def _watch_signals(stop: trio.Event) -> None:
