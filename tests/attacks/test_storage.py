@@ -1,8 +1,8 @@
-"""Attack cases that go for the databases at rest: D03, D07 and D09 of the catalogue.
+"""Attack cases that go for the databases at rest: D02, D03, D07 and D09 of the catalogue.
 
-Covered here: that a damaged file is noticed, that one which others may read or which can't be written is refused,
-and that nothing readable is in any file. That a node fetches again what was lost, and that its daemon leaves no
-trace elsewhere (core files, logs), is tested with real daemons.
+Covered here: that a full disk only stops writing, that a damaged file is noticed, that one which others may read
+or which can't be written is refused, and that nothing readable is in any file. That a node fetches again what was
+lost, and that its daemon leaves no trace elsewhere (core files, logs), is tested with real daemons.
 """
 
 import os
@@ -11,12 +11,13 @@ import shutil
 import subprocess
 import sys
 from contextlib import closing
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
 from meshd import crypto, envelope, post
-from meshd.errors import CallerError, Code, DiskError
+from meshd.errors import CallerError, Code, DiskError, DiskFull
 from meshd.events import Now
 from meshd.hlc import Clock
 from meshd.ids import envelope_key
@@ -67,6 +68,38 @@ def everything(folder: Path) -> list[object]:
                 carry.after(0, 10_000),
                 log.after(0, None, 10_000),
             ]
+
+
+def test_D02_full_disk_at_every_write(tmp_path: Path) -> None:
+    """SQLite's own bound on pages stands for the disk: the same error at the same places."""
+    carry, log = home(tmp_path, [])
+    posts = []
+    for number in range(1, 41):
+        text = Text("oak", b"", "x" * 3000)
+        hlc = HOUR * post.HOUR_MS + number << 16
+        parents = b"p" * 32 if number > 1 else b""
+        made = Post(1, SQUARE, b"", b"\x0a" * 32, number, number, parents, hlc, 1, HOUR + 72, b"")
+        posts.append((post.post_id(post.encode(made)), made, text, "link", 0))
+
+    refused = 0
+    for room in cycle(range(4)):
+        if log.count_posts() == len(posts):
+            break
+        ((pages,),) = log._database.read("PRAGMA page_count")
+        log._database.read(f"PRAGMA max_page_count = {pages + room}")
+        held = log.count_posts()
+        try:
+            log.insert_many(posts[held : held + 2])
+            log.commit()
+        except DiskFull:
+            refused += 1
+            log.rollback()
+            assert (log.count_posts(), log.last_cursor()) == (held, held)
+    assert refused >= 10
+    assert [row.cursor for row in log.after(0, None, 99)] == list(range(1, len(posts) + 1))
+    assert log._database.read("PRAGMA integrity_check") == [("ok",)]
+    carry.close()
+    log.close()
 
 
 def test_D03_one_damaged_page_is_noticed(tmp_path: Path) -> None:
@@ -171,6 +204,7 @@ def test_D07_others_may_read_it(name: str, tmp_path: Path) -> None:
 READ_ONLY = """
 import sys
 from contextlib import closing
+from itertools import cycle
 from pathlib import Path
 from meshd.errors import CallerError
 from meshd.store.carry import Carry
