@@ -12,10 +12,13 @@ from typing import Any, NamedTuple
 from meshd.ids import ID_SIZE
 from meshd.store.db import Database
 
+# CROSS JOIN keeps the posts outermost, so that they come in the order of the index that finds them.
 _SELECT = """SELECT p.cursor, p.id, c.id, c.name, c.kind, a.key, a.name, h.incarnation, p.sequence, p.parents, p.hlc,
     p.kind, p.keep_until, p.text, p.reply_to, a.number = 1, p.via, p.first_seen_ms, p.held_contacts,
-    p.held_others, p.forked FROM post p CROSS JOIN chain h ON h.number = p.chain CROSS JOIN author a ON
-    a.number = h.author
+    p.held_others, p.forked
+    FROM post p
+    CROSS JOIN chain h ON h.number = p.chain
+    CROSS JOIN author a ON a.number = h.author
     CROSS JOIN channel c ON c.number = p.channel """
 
 
