@@ -137,3 +137,13 @@ def test_a_poor_locale_costs_nothing(tmp_path: Path) -> None:
     poor = {**os.environ, "LC_ALL": "en_US.ISO-8859-1", "PYTHONUTF8": "0"}
     made = document(meshd(tmp_path / "oak", "init", "--name", "Zoë 🌳", "--no-passphrase", env=poor))
     assert made["name"] == "Zoë 🌳"
+
+
+def test_it_leaves_no_core_file(tmp_path: Path) -> None:
+    with Laptop(tmp_path / "oak") as oak:
+        (line,) = [
+            line
+            for line in Path(f"/proc/{oak.process.pid}/limits").read_text().splitlines()
+            if line.startswith("Max core file size")
+        ]
+        assert line.split()[4:6] == ["0", "0"]

@@ -40,12 +40,19 @@ def given(file: str | None, descriptor: int | None) -> bytes | None:
 
 def ask(new: bool) -> bytes | None:
     """Ask at the terminal, twice for a new one; None where there is no terminal."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not _at_terminal():
         return None
-    said = getpass.getpass("Passphrase: ")
-    if new and getpass.getpass("Once more: ") != said:
-        raise CallerError(Code.usage, "the two were not the same: nothing was made")
+    try:
+        said = getpass.getpass("Passphrase: ")
+        if new and getpass.getpass("Once more: ") != said:
+            raise CallerError(Code.usage, "the two were not the same: nothing was made")
+    except EOFError:
+        raise CallerError(Code.usage, "no passphrase was given") from None
     return _normal(said)
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _normal(text: str) -> bytes:
