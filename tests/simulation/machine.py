@@ -84,7 +84,9 @@ class Machine:
         self.skew_ms = 0  # of its wall clock
         self.side = 0  # of a partition
         self.segments: tuple[int, ...] = ()  # the networks it is on
-        self.address = Address(f"10.255.{number >> 8}.{number & 255}", 4040)  # fixed, to be typed in by others
+        self.address = Address(
+            f"10.255.{number >> 8}.{number & 255}", 4040
+        )  # fixed, to be typed in by others
         self.port = 0  # where it listens on its segments
         self.instance = self.tag = ""  # what it announces
         self.links = 0  # link numbers given out

@@ -54,14 +54,14 @@ SCENARIOS = {
     "line": Scenario("six in a row, the links die", 6, "line", 60, 60, size=256, loss=0.1),
     "cut": Scenario("six in a row, parted in the middle while both sides post", 6, "line", 200, 60, size=256,
                     halves=True),
-    "clog": Scenario("slow links that stop", 6, "bridge", 200, 90, size=4000, clogs=0.3, rate=40),
+    "clog": Scenario("slow links that stop", 6, "bridge", 60, 60, size=12_000, clogs=0.3, rate=40),
     "crash": Scenario("power cuts in the middle of events", 6, "bridge", 60, 90, crashes=0.3, loss=0.1),
     "restore": Scenario("laptops put back to old copies of themselves", 6, "bridge", 60, 120, restores=0.1,
                         churn=0.1),
     "skew": Scenario("clocks that are off by up to ten minutes", 6, "bridge", 40, 60, loss=0.1,
                      skew_ms=600_000),
-    "walk": Scenario("people carry posts from room to room", 24, "rooms", 40, 120, moves=0.1, splits=0.1),
-    "crowd": Scenario("one network with more laptops than links", 40, "bridge", 20, 40, churn=0.05),
+    "walk": Scenario("people carry posts from room to room", 24, "rooms", 30, 60, moves=0.1, splits=0.1),
+    "crowd": Scenario("one network with more laptops than links", 24, "bridge", 10, 20, churn=0.05),
     "halves": Scenario("parted in two for 30 minutes", 100, "rooms", 40, 1800, halves=True),
     "storm": Scenario("churn, partitions, crashes and 20 % loss of links", 100, "rooms", 40, 60, loss=0.2,
                       churn=0.05, crashes=0.02, moves=0.02, splits=0.3),
@@ -104,26 +104,30 @@ class Day:
         new = sum(machine.received for machine in machines)
         copies = sum(machine.sent for machine in machines) / max(new, 1)
         world = self.world
-        return Outcome(len(world.texts), world.events, converge_ms, copies, world.wires.delivered, world.trace)
+        return Outcome(
+            len(world.texts), world.events, converge_ms, copies, world.wires.delivered, world.trace
+        )
 
     # --- phases ---
 
     def _begin(self) -> None:
         machines = self.world.machines
-        for machine in machines:
-            if self.scenario.topology == "bridge":
-                machine.segments = (1,)
-            elif self.scenario.topology == "rooms":
-                room = machine.number % self._rooms
-                doorway = machine.number < self._rooms  # one of each room is in the next one, too
-                machine.segments = (1 + room, 1 + (room + 1) % self._rooms) if doorway else (1 + room,)
         self._part()
         for machine in machines:
+            machine.segments = self._home(machine)
             self.world.turn_on(machine)
             if self.scenario.topology == "line" and machine.number + 1 < len(machines):
                 following = machines[machine.number + 1].address
                 self.world.ask(machine, "peer.add", address=str(following))
             self.world.run(self._rng.randint(1, 100), self.checks.every_second)
+
+    def _home(self, machine: Machine) -> tuple[int, ...]:
+        """The networks a laptop begins on, and comes back to."""
+        if self.scenario.topology == "rooms":
+            room = machine.number % self._rooms
+            doorway = machine.number < self._rooms  # one of each room is in the next one, too
+            return (1 + room, 1 + (room + 1) % self._rooms) if doorway else (1 + room,)
+        return (1,) if self.scenario.topology == "bridge" else ()
 
     def _part(self) -> None:
         if self.scenario.halves:
@@ -139,7 +143,9 @@ class Day:
                 up = [machine for machine in self.world.machines if machine.node is not None]
                 if up:
                     self._post(self._rng.choice(up))
-                self.world.run(self._rng.randint(1, STEP_S * SECOND_MS // (due + 1)), self.checks.every_second)
+                self.world.run(
+                    self._rng.randint(1, STEP_S * SECOND_MS // (due + 1)), self.checks.every_second
+                )
             rest_ms = STEP_S * SECOND_MS - self.world.now_ms % (STEP_S * SECOND_MS)
             self.world.run(rest_ms, self.checks.every_second)
 
@@ -149,6 +155,9 @@ class Day:
 
     def _heal(self) -> int:
         self.world.heal()
+        for machine in self.world.machines:
+            if machine.segments != self._home(machine):
+                self.world.move(machine, self._home(machine))
         healed_ms = self.world.now_ms
         while not self.checks.converged():
             in_time = self.world.now_ms - healed_ms < self.scenario.heal_s * SECOND_MS

@@ -12,7 +12,6 @@ reading). If it comes back in time, the stream goes on as if nothing had been.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from meshd.events import BytesReceived, Drained, Event, LinkClosed
 from meshd.limits import CLOSE_MS, OUTBOX_FILL_SIZE, OUTBOX_SIZE_MAX, READ_SIZE_MAX, SEND_STALL_MS
@@ -200,5 +199,3 @@ class Wires:
     def end(self, machine: Machine, link: int) -> End | None:
         """The end that a machine knows as this link."""
         return self._ends.get((machine.number, link))
-
-

@@ -55,7 +55,9 @@ SECOND_MS = 1_000
 class World:
     """Machines and what is between them. AssertionError when something that must always hold does not."""
 
-    def __init__(self, seed: int, machines: int, folder: Path, *, rate: int = 2_000, skew_ms: int = 0) -> None:
+    def __init__(
+        self, seed: int, machines: int, folder: Path, *, rate: int = 2_000, skew_ms: int = 0
+    ) -> None:
         """`rate`: bytes a millisecond on each wire; `skew_ms`: how far wall clocks are off at most."""
         self.seed = seed
         self.rng = random.Random(f"world {seed}")
@@ -72,7 +74,9 @@ class World:
         self._wakes: Counter[int] = Counter()  # of each machine, at this millisecond
         self._wakes_ms = 0
         self._routes: dict[Address, Machine] = {}
-        self.machines = [Machine(number, folder / str(number), seed, COMMONS_KEY) for number in range(machines)]
+        self.machines = [
+            Machine(number, folder / str(number), seed, COMMONS_KEY) for number in range(machines)
+        ]
         for machine in self.machines:
             self._routes[machine.address] = machine
             machine.skew_ms = self.rng.randint(-skew_ms, skew_ms)
@@ -275,9 +279,9 @@ class World:
 
     def _goodbye(self, machine: Machine, instance: str) -> None:
         for other in self.machines:
-            if other is not machine and set(other.segments) & set(machine.segments):
-                if other.side == machine.side and other.node is not None and self.rng.random() < 0.9:
-                    self._deliver(other, other.boot, PeerLost(instance))
+            hears = other is not machine and other.node is not None and other.side == machine.side
+            if hears and set(other.segments) & set(machine.segments) and self.rng.random() < 0.9:
+                self._deliver(other, other.boot, PeerLost(instance))
 
     def _route(self, dialler: Machine, address: Address) -> Machine | None:
         """Who listens there, if a packet gets there."""
