@@ -17,11 +17,27 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-import vectors_noise  # noqa: E402  (the checkout's own modules, found through the line above)
+import vectors_codec  # noqa: E402  (the checkout's own modules, found through the line above)
+import vectors_link  # noqa: E402
+import vectors_names  # noqa: E402
+import vectors_noise  # noqa: E402
+import vectors_posts  # noqa: E402
 import vectors_reconcile  # noqa: E402
+import vectors_session  # noqa: E402
 
 FILES: dict[str, Callable[[], dict[str, Any]]] = {
+    "hashes.json": vectors_names.hashes,
+    "encoding.json": vectors_codec.encoding,
+    "posts.json": vectors_posts.posts,
+    "envelopes.json": vectors_posts.envelopes,
+    "time.json": vectors_codec.time,
+    "handshake.json": vectors_link.handshake,
     "noise-xxpsk0.json": vectors_noise.xxpsk0,
+    "frames.json": vectors_link.frames,
+    "messages.json": vectors_session.messages,
+    "session.json": vectors_session.session,
+    "discovery.json": vectors_names.discovery,
+    "invites.json": vectors_names.invites,
     vectors_reconcile.FILE: vectors_reconcile.vectors,
 }
 
