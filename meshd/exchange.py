@@ -69,10 +69,13 @@ class Exchange:
         first = self._keyset.rank(floor_hour.to_bytes(8, "big"))
         return floor_hour, len(self._keyset) - first, self._keyset.fingerprint(first, len(self._keyset))
 
+    def greeted(self, link: int) -> None:
+        """We told a link what we hold; what comes from now on is for it too, once its session is open."""
+        self._outflows[link] = Outflow()
+
     def opened(self, link: int, hello: Hello, *, dialled: bool, now: Now) -> None:
         """A session is open: the side that has more asks first, the dialler if both have as many."""
         floor_hour, count, fingerprint = self.hello(now)
-        self._outflows[link] = Outflow()
         self._floors[link] = hello.floor_hour
         equal = (floor_hour, count, fingerprint) == (hello.floor_hour, hello.key_count, hello.fingerprint)
         ask = not equal and (count > hello.key_count or (count == hello.key_count and dialled))
@@ -137,7 +140,7 @@ class Exchange:
 
     def _begin(self, link: int, now: Now) -> None:
         """Ask a link whether our sets differ; not while envelopes are still on their way to it or from it."""
-        on_the_way = self._outflows[link].owing() or self._wanted.count(link, now.mono_ms)
+        on_the_way = self._outflows[link].owing() or self._wanted.count(link)
         if on_the_way or self.rounds.is_taking_in(now.mono_ms):
             self.rounds.postpone(link, now.mono_ms)
             return
@@ -177,6 +180,8 @@ class Exchange:
 
     def tick(self, now: Now) -> None:
         """Begin the rounds that are due, answer who had to wait, and look up some of what was asked for."""
+        if self._wanted.expired(now.mono_ms):
+            self.rounds.all_due(now.mono_ms)  # what was announced and never came may be had elsewhere
         while (unparked := self.rounds.unparked(now.mono_ms)) is not None:
             self._question(*unparked, now)
         for link in self.rounds.due(now.mono_ms):
@@ -201,14 +206,15 @@ class Exchange:
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do, in monotonic milliseconds."""
-        return self.rounds.next_deadline()
+        deadlines = (self.rounds.next_deadline(), self._wanted.next_deadline())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def busy(self, link: int, now: Now) -> bool:
         """Whether a round with this link, or what one found, is not finished."""
         outflow = self._outflows.get(link)
         if outflow is None:
             return False
-        on_the_way = outflow.owing() or self._wanted.count(link, now.mono_ms)
+        on_the_way = outflow.owing() or self._wanted.count(link)
         return bool(on_the_way) or self.rounds.asking(link) or self.rounds.is_taking_in(now.mono_ms)
 
     # --- envelopes out ---

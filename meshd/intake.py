@@ -154,6 +154,8 @@ class Intake:
         cursors = [cursor for cursor in self._log.insert_many(opened) if cursor is not None]
         if cursors:
             self.advanced = cursors[-1]
+            # Ours, not the posts': a stamp far ahead must not move us further after a restart than it did before.
+            self._log.set_last_hlc(self._clock.last)
 
 
 def _remember(known: OrderedDict[bytes, None], item: bytes, most: int) -> None:

@@ -169,10 +169,9 @@ class Node:
     # --- links ---
 
     def _on_opened(self, event: LinkOpened) -> None:
-        half_open = sum(session.state is not State.OPEN for session in self.sessions.values())
-        if half_open >= HALF_OPEN_MAX:
-            self.emit(CloseLink(event.link, "too many links in the handshake"))
-            return
+        half_open = [link for link, session in self.sessions.items() if session.state is not State.OPEN]
+        if len(half_open) >= HALF_OPEN_MAX:  # the oldest goes: an honest handshake takes milliseconds
+            self._hang_up(half_open[0], "too many links in the handshake")
         self.addresses[event.link] = event.address
         if event.dialled:
             self.peers.dialled(event.address, event.link)
@@ -182,13 +181,14 @@ class Node:
             psk=self._psk,
             entropy=self._entropy,
             mono_ms=self._now.mono_ms,
-            greeting=self._greeting,
+            greeting=lambda: self._greeting(event.link),
             unwanted=lambda link_key: self._unwanted(event.link, link_key),
         )
 
-    def _greeting(self) -> tuple[msg.Message, ...]:
+    def _greeting(self, link: int) -> tuple[msg.Message, ...]:
         """Hello, and as many tags as there could be contacts: nobody is recognised yet, so all are random."""
         floor_hour, count, fingerprint = self.exchange.hello(self._now)
+        self.exchange.greeted(link)
         wall_hour = self._now.wall_ms // HOUR_MS
         versions = bytes((msg.VERSION,))
         hello = msg.Hello(

@@ -87,6 +87,7 @@ def shown(log: Log, channel: bytes | None = SQUARE) -> list[bytes]:
 def test_identity_and_place(log: Log, path: Path) -> None:
     assert (log.seed, log.name, log.opened(), log.last_hlc(), log.last_cursor()) == (SEED, "me", 0, 0, 0)
     log.set_opened(7)
+    log.set_last_hlc(START_MS + 2000 << 16)
     log.insert_many([entry(OAK, 2, b"1" * 32), entry(OAK, 1)])
     again = reopened(log, path)
     assert (again.seed, again.name, again.opened(), again.last_cursor()) == (SEED, "me", 7, 2)

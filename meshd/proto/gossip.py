@@ -58,14 +58,13 @@ class Wanted:
     """What was asked for and has not come: one link at a time, for WANTED_MS."""
 
     def __init__(self) -> None:
-        self._asked: dict[Short, tuple[int, int]] = {}  # id → link and deadline
+        self._asked: dict[Short, tuple[int, int]] = {}  # id → link and deadline, earliest deadline first
 
     def ask(self, ids: list[Short], link: int, mono_ms: int) -> list[Short]:
         """Those of `ids` that nobody is being asked for; they count as asked from `link` now."""
         asked = []
         for short in ids:
-            pending = self._asked.get(short)
-            if (pending is None or pending[1] <= mono_ms) and len(self._asked) < WANTS_MAX:
+            if short not in self._asked and len(self._asked) < WANTS_MAX:
                 self._asked[short] = link, mono_ms + WANTED_MS
                 asked.append(short)
         return asked
@@ -78,6 +77,21 @@ class Wanted:
         """Nothing comes from this link any more."""
         self._asked = {short: pending for short, pending in self._asked.items() if pending[0] != link}
 
-    def count(self, link: int, mono_ms: int) -> int:
+    def count(self, link: int) -> int:
         """How many envelopes are still awaited from this link."""
-        return sum(1 for asked, deadline in self._asked.values() if asked == link and deadline > mono_ms)
+        return sum(1 for asked, _ in self._asked.values() if asked == link)
+
+    def expired(self, mono_ms: int) -> bool:
+        """Forget what did not come in time; whether there was any."""
+        late = []
+        for short, (_, deadline_ms) in self._asked.items():
+            if deadline_ms > mono_ms:
+                break
+            late.append(short)
+        for short in late:
+            del self._asked[short]
+        return bool(late)
+
+    def next_deadline(self) -> int | None:
+        """When `expired` forgets something."""
+        return next((deadline_ms for _, deadline_ms in self._asked.values()), None)

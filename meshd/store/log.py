@@ -130,8 +130,13 @@ class Log:
         self._opened = sequence
 
     def last_hlc(self) -> int:
-        """The highest HLC of any post taken in, ours and others', 0 before the first."""
+        """Where our hybrid logical clock stood when the last post was taken in, 0 before the first."""
         return self._last_hlc
+
+    def set_last_hlc(self, hlc: int) -> None:
+        """Remember `last_hlc`, with the next commit."""
+        self._node_changed |= hlc != self._last_hlc
+        self._last_hlc = hlc
 
     def last_cursor(self) -> int:
         """The cursor of the newest post, 0 before the first."""
@@ -215,7 +220,6 @@ class Log:
             arrivals.append(
                 Arrival(post_id, post, self._channels[post.channel], self._authors.note(post, text))
             )
-            self._last_hlc = max(self._last_hlc, post.hlc)
         if not fresh:
             return cursors
         self._node_changed = True
