@@ -1,0 +1,375 @@
+"""Sessions: two of them joined in memory reach OPEN however the stream is cut, and end when time or rules say so."""
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meshd import codec
+from meshd.errors import PeerError
+from meshd.limits import (
+    DEAD_MS,
+    FRAME_MS,
+    HANDSHAKE_MS,
+    OUTBOX_FILL_SIZE,
+    OUTBOX_SIZE_MAX,
+    PING_MS,
+    REKEY_MS,
+)
+from meshd.proto import message as msg
+from meshd.proto.frame import RECORD_SIZES
+from meshd.proto.session import MESSAGE_1_SIZE, MESSAGE_2_SIZE, MESSAGE_3_SIZE, Session, State
+from tests.test_message import MESSAGES
+from tests.wire import Pair, frames, hello, session
+
+GREETING = [hello(), msg.Tags(bytes(msg.TAGS_SIZE))]
+
+
+def opened(**how: Any) -> Pair:
+    pair = Pair(session(1, dialled=True, **how), session(2, dialled=False, **how))
+    pair.run()
+    assert pair.dialler.state is pair.acceptor.state is State.OPEN
+    return pair
+
+
+def refused(side: Session, content: bytes) -> None:
+    with pytest.raises(PeerError):
+        list(side.receive(content, 0))
+    assert side.take_output(0) == b""
+
+
+# --- the handshake ---
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3, 7, 48, 49, 50, 51, 1000])
+def test_both_sides_open_at_any_cut(cut: int) -> None:
+    pair = Pair()
+    pair.run(cut=cut)
+    assert pair.dialler.state is pair.acceptor.state is State.OPEN
+    assert list(pair.got.values()) == [GREETING, GREETING]
+    assert pair.dialler.handshake_hash == pair.acceptor.handshake_hash != b""
+    assert pair.dialler.link_key == pair.acceptor._static[0]
+    assert pair.acceptor.link_key == pair.dialler._static[0]
+    assert pair.dialler.in_bytes == pair.acceptor.out_bytes == len(pair.sent[pair.acceptor])
+    assert pair.dialler.hello == hello()
+
+
+def test_what_goes_over_the_wire() -> None:
+    pair = Pair()
+    pair.run()
+    from_acceptor, from_dialler = frames(pair.sent[pair.acceptor]), frames(pair.sent[pair.dialler])
+    assert [len(frame) for frame in from_acceptor[:2]] == [32, MESSAGE_2_SIZE]
+    assert [len(frame) for frame in from_dialler[:2]] == [MESSAGE_1_SIZE, MESSAGE_3_SIZE]
+    assert {len(frame) for frame in from_acceptor[2:] + from_dialler[2:]} <= RECORD_SIZES
+
+
+def test_no_two_sessions_share_anything_on_the_wire() -> None:
+    streams = []
+    for seed in (10, 20):
+        pair = Pair(session(seed, dialled=True), session(seed + 1, dialled=False))
+        pair.run()
+        streams.append(frames(pair.sent[pair.acceptor]) + frames(pair.sent[pair.dialler]))
+    one, other = (
+        {frame[i : i + 16] for frame in stream for i in range(len(frame) - 15)} for stream in streams
+    )
+    assert not one & other
+
+
+def test_the_acceptor_speaks_first_and_the_dialler_says_nothing_before() -> None:
+    assert session(1, dialled=True).take_output(0) == b""
+    (challenge,) = frames(session(2, dialled=False).take_output(0))
+    assert len(challenge) == 32
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 33, 48, 272, 65535])
+def test_a_challenge_of_another_length_is_refused_before_it_comes(size: int) -> None:
+    refused(session(1, dialled=True), size.to_bytes(2, "big"))
+
+
+@pytest.mark.parametrize("size", [0, 32, MESSAGE_1_SIZE - 1, MESSAGE_1_SIZE + 1, 272, 65535])
+def test_a_first_message_of_another_length(size: int) -> None:
+    acceptor = session(2, dialled=False)
+    acceptor.take_output(0)
+    refused(acceptor, size.to_bytes(2, "big"))
+
+
+@pytest.mark.parametrize("size", [0, MESSAGE_2_SIZE - 1, MESSAGE_2_SIZE + 1, 272, 65535])
+def test_a_second_message_of_another_length(size: int) -> None:
+    pair = Pair()
+    pair.move(pair.acceptor)
+    pair.move(pair.dialler)
+    refused(pair.dialler, size.to_bytes(2, "big"))
+
+
+@pytest.mark.parametrize("size", [0, MESSAGE_3_SIZE - 1, MESSAGE_3_SIZE + 1, 272, 65535])
+def test_a_third_message_of_another_length(size: int) -> None:
+    pair = Pair()
+    for side in (pair.acceptor, pair.dialler, pair.acceptor):
+        pair.move(side)
+    refused(pair.acceptor, size.to_bytes(2, "big"))
+
+
+@pytest.mark.parametrize("size", [0, 16, 256, 271, 273, 1039, 1041, 16399, 16401, 65535])
+def test_a_record_of_no_class(size: int) -> None:
+    refused(opened().acceptor, size.to_bytes(2, "big"))
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+@given(data=st.data())
+@settings(max_examples=30)
+def test_a_handshake_message_with_a_flipped_bit_gets_no_answer(which: int, data: st.DataObject) -> None:
+    pair = Pair()
+    source, target = pair.acceptor, pair.dialler
+    for _ in range(which + 1):
+        pair.move(source)
+        source, target = target, source
+    (frame,) = frames(source.take_output(0))[:1]
+    bit = data.draw(st.integers(0, 8 * len(frame) - 1))
+    flipped = bytearray(frame)
+    flipped[bit // 8] ^= 1 << bit % 8
+    refused(target, len(frame).to_bytes(2, "big") + flipped)
+
+
+def test_another_network_key_gets_no_second_message() -> None:
+    pair = Pair(dialler=session(1, dialled=True, psk=b"x" * 32))
+    pair.move(pair.acceptor)
+    refused(pair.acceptor, pair.dialler.take_output(0))
+
+
+def test_a_dialler_that_does_not_want_this_peer_hangs_up_unseen() -> None:
+    seen = []
+
+    def unwanted(link_key: bytes) -> str:
+        seen.append(link_key)
+        return "known already"
+
+    pair = Pair(dialler=session(1, dialled=True, unwanted=unwanted))
+    pair.run()
+    assert seen == [pair.acceptor._static[0]]
+    assert pair.dialler.hung_up == "known already" and pair.dialler.state is State.CLOSED
+    assert [len(frame) for frame in frames(pair.sent[pair.dialler])] == [MESSAGE_1_SIZE]
+    assert pair.acceptor.link_key == b"" and pair.acceptor.state is State.ANSWERED
+
+
+# --- greeting ---
+
+
+@pytest.mark.parametrize("early", [msg.Tags(bytes(1024)), msg.Ping(1), msg.Give(1, b""), msg.Want(bytes(16))])
+def test_hello_comes_first(early: msg.Message) -> None:
+    pair = Pair(dialler=session(1, dialled=True, greeting=[early]))
+    with pytest.raises(PeerError):
+        pair.run()
+    assert pair.acceptor.state is State.GREETING
+
+
+def test_an_unknown_kind_before_hello_is_skipped() -> None:
+    pair = Pair(dialler=session(1, dialled=True, greeting=[]))
+    pair.run()
+    assert pair.dialler._writer is not None
+    pair.dialler._writer.queue(codec.pack(99, b"from later"), 0)
+    pair.dialler.send(hello())
+    pair.run()
+    assert pair.acceptor.state is State.OPEN and pair.got[pair.acceptor] == [hello()]
+
+
+def test_a_bye_instead_of_hello_is_handed_on() -> None:
+    pair = Pair(dialler=session(1, dialled=True, greeting=[msg.Bye(msg.BYE_FULL)]))
+    pair.run()
+    assert pair.got[pair.acceptor] == [msg.Bye(msg.BYE_FULL)] and pair.acceptor.state is State.GREETING
+
+
+def test_hello_comes_once() -> None:
+    pair = opened()
+    pair.dialler.send(hello())
+    with pytest.raises(PeerError):
+        pair.run()
+
+
+def test_a_hello_of_other_versions_opens_nothing() -> None:
+    pair = Pair(dialler=session(1, dialled=True, greeting=[hello(versions=b"\2\3")]))
+    pair.run()
+    assert [said.versions for said in pair.got[pair.acceptor] if isinstance(said, msg.Hello)] == [b"\2\3"]
+    assert pair.acceptor.state is State.GREETING and pair.acceptor.hello is None
+
+
+def test_a_hello_of_our_version_among_others_opens() -> None:
+    pair = Pair(dialler=session(1, dialled=True, greeting=[hello(versions=b"\1\2")]))
+    pair.run()
+    assert pair.acceptor.state is State.OPEN
+
+
+# --- messages ---
+
+
+SAID = st.lists(MESSAGES.filter(lambda m: not isinstance(m, msg.Hello | msg.Ping | msg.Pong)), max_size=8)
+
+
+@given(SAID, SAID, st.lists(st.integers(1, 3000), min_size=1, max_size=8), st.integers(1, 4))
+@settings(max_examples=50)
+def test_any_messages_both_ways_at_any_cut(
+    by_dialler: list[msg.Message], by_acceptor: list[msg.Message], cuts: list[int], rekey_records: int
+) -> None:
+    pair = opened(rekey_records=rekey_records)
+    for said in by_dialler:
+        pair.dialler.send(said)
+    for said in by_acceptor:
+        pair.acceptor.send(said)
+    for cut in cuts:
+        pair.move(pair.dialler, cut=cut)
+        pair.move(pair.acceptor, cut=cut)
+    pair.run()
+    for side, expected in ((pair.acceptor, by_dialler), (pair.dialler, by_acceptor)):
+        for lane in range(4):
+            assert [m for m in pair.got[side][2:] if msg.lane(m) == lane] == [
+                m for m in expected if msg.lane(m) == lane
+            ]
+
+
+def test_ten_rekeys_each_way_by_records_under_load() -> None:
+    pair = opened(rekey_records=10)
+    said = {pair.dialler: 0, pair.acceptor: 0}
+    for turn in range(60):
+        for side in said:
+            side.send(msg.Give(turn % 2, random.Random(turn).randbytes(turn * 400)))
+            said[side] += 1
+            pair.move(side, cut=700)
+    pair.run()
+    for side in said:
+        assert sum(isinstance(m, msg.Give) for m in pair.got[side]) == 60
+        assert len(frames(pair.sent[side])) > 10 * 10
+
+
+def test_ten_rekeys_each_way_by_time() -> None:
+    pair = opened()
+    keys = {side: {side._writer._cipher.k} for side in pair.got if side._writer is not None}
+    for turn in range(1, 11):
+        for side in pair.got:
+            side.send(msg.Give(1, b"%d" % turn))
+            pair.move(side, mono_ms=turn * REKEY_MS)
+            assert side._writer is not None
+            keys[side].add(side._writer._cipher.k)
+    assert [len(found) for found in keys.values()] == [11, 11]
+    assert all(
+        [m.envelopes for m in got[2:] if isinstance(m, msg.Give)][-1] == b"10" for got in pair.got.values()
+    )
+
+
+def test_a_ping_is_answered_by_the_session_itself() -> None:
+    pair = opened()
+    pair.dialler.send(msg.Ping(77))
+    pair.run()
+    assert len(pair.got[pair.acceptor]) == len(pair.got[pair.dialler]) == 2  # the greetings
+
+
+def test_a_closed_session_takes_nothing_in_and_sends_nothing() -> None:
+    pair = opened()
+    pair.dialler.send(msg.Ping(1))
+    ping = pair.dialler.take_output(0)
+    pair.acceptor.close()
+    assert list(pair.acceptor.receive(ping, 0)) == []
+    pair.acceptor.send(msg.Bye(0))
+    assert pair.acceptor.take_output(0) == b""
+
+
+def test_a_bye_that_was_queued_before_the_close_still_goes_out() -> None:
+    pair = opened()
+    pair.dialler.send(msg.Bye(msg.BYE_DONE))
+    content = pair.dialler.take_output(0)
+    pair.dialler.close()
+    assert list(pair.acceptor.receive(content, 0)) == [msg.Bye(msg.BYE_DONE)]
+
+
+def test_output_is_bounded_until_the_outbox_is_drained() -> None:
+    pair = opened()
+    for _ in range(20):
+        pair.dialler.send(msg.Give(0, bytes(200_000)))
+    handed_out = 0
+    while content := pair.dialler.take_output(0):
+        handed_out += len(content)
+    assert OUTBOX_SIZE_MAX // 2 <= handed_out <= OUTBOX_SIZE_MAX // 2 + 16_402
+    pair.dialler.drained()
+    assert pair.dialler.take_output(0) != b""
+
+
+def test_bulk_is_asked_for_only_when_nothing_waits_and_the_outbox_is_low() -> None:
+    pair = opened()
+    assert pair.dialler.has_room()
+    pair.dialler.send(msg.Give(0, bytes(OUTBOX_FILL_SIZE)))
+    assert not pair.dialler.has_room()
+    pair.dialler.take_output(0)
+    assert not pair.dialler.has_room()
+    pair.dialler.drained()
+    assert pair.dialler.has_room()
+    assert not session(1, dialled=True).has_room()
+
+
+# --- time ---
+
+
+def test_a_handshake_has_5_seconds_wherever_it_stands() -> None:
+    pair = Pair(session(1, dialled=True, mono_ms=100), session(2, dialled=False, mono_ms=100))
+    for side in (pair.acceptor, pair.dialler, pair.acceptor, pair.dialler):
+        for each in pair.got:
+            assert each.next_deadline() == 100 + HANDSHAKE_MS
+            assert each.tick(100 + HANDSHAKE_MS - 1) is None
+            assert each.tick(100 + HANDSHAKE_MS) is not None
+        pair.move(side, mono_ms=5000)
+    pair.run(mono_ms=5000)
+    for each in pair.got:
+        assert each.tick(100 + HANDSHAKE_MS) is None and each.next_deadline() == 5000 + PING_MS
+
+
+def test_a_trickle_does_not_lengthen_the_handshake() -> None:
+    acceptor = session(2, dialled=False)
+    for mono_ms in range(0, HANDSHAKE_MS, 100):
+        assert list(acceptor.receive(b"\0" if mono_ms == 0 else b"", mono_ms)) == []
+    assert acceptor.tick(HANDSHAKE_MS) is not None
+
+
+def test_a_frame_has_10_seconds_from_its_first_byte() -> None:
+    pair = opened()
+    pair.dialler.send(msg.Bye(0))
+    pair.dialler.send(msg.Bye(1))
+    content = pair.dialler.take_output(0)
+    assert list(pair.acceptor.receive(content[:1], 1000)) == []
+    for mono_ms in range(2000, 1000 + FRAME_MS, 1000):
+        list(pair.acceptor.receive(content[mono_ms // 1000 - 1 : mono_ms // 1000], mono_ms))
+    assert pair.acceptor.next_deadline() == 1000 + FRAME_MS
+    assert pair.acceptor.tick(1000 + FRAME_MS - 1) is None
+    assert pair.acceptor.tick(1000 + FRAME_MS) == "a frame took too long"
+    list(pair.acceptor.receive(content[10:300], 11_000))
+    assert pair.acceptor.next_deadline() == 11_000 + FRAME_MS
+    list(pair.acceptor.receive(content[300:], 12_000))
+    assert pair.acceptor.next_deadline() == 12_000 + PING_MS
+
+
+def test_silence_brings_a_ping_and_the_pong_tells_the_round_trip() -> None:
+    pair = opened()
+    assert pair.dialler.next_deadline() == PING_MS
+    assert pair.dialler.tick(PING_MS - 1) is None and pair.dialler.take_output(PING_MS - 1) == b""
+    assert pair.dialler.tick(PING_MS) is None
+    ping = pair.dialler.take_output(PING_MS)
+    assert pair.dialler.tick(PING_MS + 1) is None and pair.dialler.take_output(PING_MS + 1) == b""
+    assert list(pair.acceptor.receive(ping, PING_MS + 2)) == []
+    assert list(pair.dialler.receive(pair.acceptor.take_output(PING_MS + 2), PING_MS + 5)) == []
+    assert pair.dialler.rtt_ms == 5
+    assert pair.dialler.next_deadline() == PING_MS + 5 + PING_MS
+
+
+def test_silence_for_30_seconds_is_death() -> None:
+    pair = opened()
+    pair.dialler.tick(PING_MS)
+    assert pair.dialler.next_deadline() == DEAD_MS
+    assert pair.dialler.tick(DEAD_MS - 1) is None
+    assert pair.dialler.tick(DEAD_MS) == "nothing was heard for too long"
+
+
+@pytest.mark.parametrize("number", [0, 2, 2**63 - 1])
+def test_a_pong_to_no_ping_of_ours_means_nothing(number: int) -> None:
+    pair = opened()
+    pair.dialler.tick(PING_MS)
+    pair.acceptor.send(msg.Pong(number))
+    pair.move(pair.acceptor, mono_ms=PING_MS + 1)
+    assert pair.dialler.rtt_ms is None
