@@ -11,23 +11,27 @@ from meshd.proto import message as msg
 from tests.wire import hello
 
 number = st.integers(0, 2**63 - 1)
-MESSAGES = st.one_of(
-    st.builds(
-        msg.Hello,
-        st.binary(max_size=31).map(lambda rest: b"\1" + rest),
-        number, number, number, number, number, number,
-        st.binary(min_size=16, max_size=16),
-    ),
-    st.builds(msg.Tags, st.binary(min_size=1024, max_size=1024)),
-    st.builds(msg.Ping, number),
-    st.builds(msg.Pong, number),
+FOR_THE_NODE = st.one_of(
+    st.builds(msg.Tags, st.binary(min_size=16, max_size=16).map(lambda tag: tag * msg.TAG_COUNT)),
     st.builds(msg.Bye, number),
     st.builds(msg.Reconcile, st.integers(0, 1), number, number, number, st.binary(max_size=300)),
     st.builds(msg.Have, st.integers(1, 20).map(lambda count: bytes(20 * count))),
     st.builds(msg.Want, st.integers(1, 20).map(lambda count: bytes(16 * count))),
     st.builds(msg.Give, st.integers(0, 1), st.binary(max_size=300)),
     st.builds(msg.Gone, st.integers(1, 20).map(lambda count: bytes(16 * count))),
-)  # fmt: skip
+)
+FOR_THE_SESSION = st.one_of(
+    st.builds(
+        hello,
+        versions=st.binary(max_size=31).map(lambda rest: b"\1" + rest),
+        features=number,
+        wall_hour=number,
+        key_count=number,
+        fingerprint=st.binary(min_size=16, max_size=16),
+    ),
+    st.builds(msg.Ping, number),
+    st.builds(msg.Pong, number),
+)
 
 
 def refused(raw: bytes) -> None:
@@ -35,7 +39,7 @@ def refused(raw: bytes) -> None:
         msg.decode(raw)
 
 
-@given(MESSAGES)
+@given(FOR_THE_NODE | FOR_THE_SESSION)
 def test_round_trip(message: msg.Message) -> None:
     raw = msg.encode(message)
     assert msg.decode(raw) == message

@@ -1,5 +1,7 @@
 """Posts: what is refused on every node, each limit and one past it, and what signs them."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,13 +16,13 @@ ID = b"\1" * 32
 OTHER = b"\2" * 32
 
 
-def accepted(**changed: object) -> post.Post:
+def accepted(**changed: Any) -> post.Post:
     made = OAK.post(**changed)
     assert post.parse(post.encode(made)) == made
     return made
 
 
-def refused(**changed: object) -> None:
+def refused(**changed: Any) -> None:
     with pytest.raises(PeerError):
         post.parse(post.encode(OAK.post(**changed)))
 
@@ -33,9 +35,10 @@ def test_slots_stand_in_the_order_in_which_they_are_signed() -> None:
 
 
 def test_a_slot_missing_or_one_too_many() -> None:
-    for slots in (tuple(OAK.post())[:-1], (*OAK.post(), 0)):
+    slots: list[Any] = list(OAK.post())
+    for wrong in (slots[:-1], [*slots, 0]):
         with pytest.raises(PeerError):
-            post.parse(codec.pack(*slots))
+            post.parse(codec.pack(*wrong))
 
 
 def test_the_version_inside_an_envelope_of_ours_is_ours() -> None:

@@ -21,7 +21,7 @@ from meshd.limits import (
 from meshd.proto import message as msg
 from meshd.proto.frame import RECORD_SIZES
 from meshd.proto.session import MESSAGE_1_SIZE, MESSAGE_2_SIZE, MESSAGE_3_SIZE, Session, State
-from tests.test_message import MESSAGES
+from tests.test_message import FOR_THE_NODE
 from tests.wire import Pair, frames, hello, session
 
 GREETING = [hello(), msg.Tags(bytes(msg.TAGS_SIZE))]
@@ -203,7 +203,7 @@ def test_a_hello_of_our_version_among_others_opens() -> None:
 # --- messages ---
 
 
-SAID = st.lists(MESSAGES.filter(lambda m: not isinstance(m, msg.Hello | msg.Ping | msg.Pong)), max_size=8)
+SAID = st.lists(FOR_THE_NODE, max_size=8)
 
 
 @given(SAID, SAID, st.lists(st.integers(1, 3000), min_size=1, max_size=8), st.integers(1, 4))
