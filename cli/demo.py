@@ -13,7 +13,9 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
+from typing import TypeVar
 
 import click
 
@@ -21,12 +23,15 @@ from cli.client import Document
 from cli.commands import command
 from cli.console import Console
 from cli.laptop import Laptop, start_all
+from cli.room import Room
 from meshd.errors import CallerError, Code
 
 NAMES = ("oak", "birch", "elm", "ash", "yew", "fir")
 POSTS_A_SIDE = 50
 _CLAIM_S = 15.0  # what is not so after this long is not so
 _PAUSE_S = 0.05
+
+Result = TypeVar("Result")
 
 
 @command("demo", example="mesh demo")
@@ -35,20 +40,19 @@ def demo(console: Console) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     folder = tempfile.mkdtemp(prefix="mesh-demo-")
-    show = Demo(console, [Laptop(name, folder) for name in NAMES])
+    show = Demo(console, folder)
     try:
-        show.found_network(folder)
+        show.found_network()
         show.two_laptops()
         show.line_of_six()
         show.partition()
         show.pulled_plug()
         show.end()
+        show.strangers_in_a_room()
+        show.end()
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not leave daemons behind
-        for laptop in show.laptops:
-            laptop.ask_to_end()
-        for laptop in show.laptops:
-            laptop.end()
+        show.tidy_up()
         shutil.rmtree(folder)
     show.claim("nothing is left behind", lambda: not os.path.exists(folder))
     if console.json:
@@ -62,8 +66,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 class Demo:
     """The steps, in order; each needs the ones before."""
 
-    def __init__(self, console: Console, laptops: Sequence[Laptop]) -> None:
-        self.laptops = laptops
+    def __init__(self, console: Console, folder: str) -> None:
+        self._folder = folder
+        self._invite = os.path.join(folder, "invite")
+        self.laptops = [Laptop(name, folder) for name in NAMES]
+        self._room: Room | None = None
         self.claims: list[Document] = []
         self._said: set[str] = set()  # ids of all posts
         self._tell = console.remark if console.json else console.say
@@ -91,22 +98,24 @@ class Demo:
 
     # --- the steps ---
 
-    def found_network(self, folder: str) -> None:
+    def tidy_up(self) -> None:
+        """Ends every daemon, and the room."""
+        for laptop in self.laptops:
+            laptop.ask_to_end()
+        for laptop in self.laptops:
+            laptop.end()
+        if self._room is not None:
+            self._room.close()
+
+    def found_network(self) -> None:
         self._step("Six laptops. The first starts a private network, the others join with its invite.")
         first, *others = self.laptops
         first.mesh("init", "--name", first.name, "--private", "--no-passphrase")
         start_all([first])
-        invite = os.path.join(folder, "invite")
-        with open(os.open(invite, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with open(os.open(self._invite, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(first.mesh("invite", "network")["invite"])
-        for laptop in others:
-            laptop.mesh("init", "--name", laptop.name, "--invite", f"@{invite}", "--no-passphrase")
-        start_all(others)
-        networks = [laptop.mesh("status")["network"] for laptop in self.laptops]
-        self.claim(
-            "six daemons run, in one private network, each with a home of its own",
-            lambda: networks[0]["kind"] == "private" and all(each == networks[0] for each in networks),
-        )
+        self._bring(others)
+        self.claim("six daemons run, in one private network", self._in_one_network)
 
     def two_laptops(self) -> None:
         one, two = self.laptops[:2]
@@ -150,8 +159,10 @@ class Demo:
         self._step("The link comes back.")
         self._join(*edge)
         self.claim(f"everyone has all {len(self._said)} posts", lambda: self._complete(self.laptops))
-        orders = [[post["id"] for post in _posts(laptop)] for laptop in self.laptops]
-        self.claim("and in the same order", lambda: all(order == orders[0] for order in orders))
+        self.claim(
+            "and in the same order",
+            lambda: len({tuple(post["id"] for post in _posts(laptop)) for laptop in self.laptops}) == 1,
+        )
 
     def pulled_plug(self) -> None:
         victim = self.laptops[3]
@@ -168,19 +179,43 @@ class Demo:
         self.claim("it has lost nothing that it had", lambda: held <= kept)
         self.claim("it gets what it missed, and the line is whole", lambda: self._complete(self.laptops))
 
+    def strangers_in_a_room(self) -> None:
+        try:
+            self._room = Room()
+        except OSError as error:
+            self._step(f"Not shown: how laptops on one Wi-Fi find each other, because {error} here.")
+            return
+        self.laptops = [Laptop(name, self._folder, self._room) for name in ("rowan", "hazel", "alder")]
+        self._step("Three more, on a Wi-Fi of their own (namespaces); nobody is told an address.")
+        self._bring(self.laptops)
+        self.claim("they have found each other", lambda: self._links() == [2, 2, 2])
+        posted = self._post(self.laptops[0], "anyone here?")
+        self.claim(
+            "what one says, the others read",
+            lambda: all(_has_text(laptop, posted, "anyone here?") for laptop in self.laptops[1:]),
+        )
+
     def end(self) -> None:
+        if not self.laptops:
+            return
         self._step("Everyone goes home: mesh down.")
-        ends = []
-        for laptop in self.laptops:
-            laptop.check()
-            laptop.mesh("down")
-            ends.append(laptop.end())
-        self.claim("six daemons ended in good order", lambda: ends == [0] * len(self.laptops))
+        gone = _at_once(_go_home, self.laptops)
+        self.laptops = []
+        self.claim(f"{len(gone)} daemons ended in good order", lambda: all(gone))
 
     # --- doing and asking ---
 
+    def _bring(self, laptops: Sequence[Laptop]) -> None:
+        join = ("--invite", f"@{self._invite}", "--no-passphrase")
+        _at_once(lambda laptop: laptop.mesh("init", "--name", laptop.name, *join), laptops)
+        start_all(laptops)
+
     def _join(self, one: Laptop, other: Laptop) -> None:
         one.mesh("peer", "add", other.address)
+
+    def _in_one_network(self) -> bool:
+        networks = [laptop.mesh("status")["network"] for laptop in self.laptops]
+        return networks[0]["kind"] == "private" and networks.count(networks[0]) == len(networks)
 
     def _post(self, laptop: Laptop, text: str, *options: str) -> str:
         posted: str = laptop.mesh("post", "square", text, *options)["id"]
@@ -199,6 +234,20 @@ class Demo:
 
     def _complete(self, laptops: Sequence[Laptop]) -> bool:
         return all(_ids(laptop) == self._said for laptop in laptops)
+
+
+def _at_once(do: Callable[[Laptop], Result], laptops: Sequence[Laptop]) -> list[Result]:
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(do, laptops))
+
+
+def _go_home(laptop: Laptop) -> bool:
+    laptop.check()
+    laptop.mesh("down")
+    status = laptop.end()
+    if status:
+        raise CallerError(Code.error, f"the daemon of {laptop.name} ended with status {status}")
+    return status == 0
 
 
 def _links(laptop: Laptop) -> int:

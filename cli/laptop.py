@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import IO
 
 from cli.client import Client, Document
+from cli.room import Room
 from meshd.errors import CallerError, Code
 
 _START_S = 20.0
@@ -25,10 +26,11 @@ _END_S = 5.0
 
 
 class Laptop:
-    """One node: `name` on loopback at `address`, everything of it in `home`."""
+    """One node, everything of it in `home`: on loopback at `address`, or, in a `room`, wherever it is found."""
 
-    def __init__(self, name: str, folder: str) -> None:
+    def __init__(self, name: str, folder: str, room: Room | None = None) -> None:
         self.name = name
+        self._room = room
         self.home = os.path.join(folder, name)
         self.address = f"127.0.0.1:{_free_port()}"
         self._journal = os.path.join(folder, f"{name}.log")
@@ -56,9 +58,13 @@ class Laptop:
 
     def start(self) -> None:
         """Starts the daemon, without waiting for it."""
+        if self._room is None:
+            up = self._command("up", "--foreground", "--no-mdns", "--listen", self.address)
+        else:
+            up = self._room.seated(self._command("up", "--foreground"))
         with open(self._journal, "ab") as journal:
             self._daemon = subprocess.Popen(
-                self._command("up", "--foreground", "--no-mdns", "--listen", self.address),
+                up,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=journal,

@@ -28,7 +28,7 @@ class Silent:
 
 def test_a_claim_that_stays_false_ends_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "_CLAIM_S", 0.0)
-    shown = demo.Demo(Console(), [])
+    shown = demo.Demo(Console(), "/nowhere")
     with pytest.raises(CallerError) as raised:
         shown.claim("pigs fly", lambda: False)
     assert raised.value.code is Code.error and "pigs fly" in raised.value.message
@@ -38,7 +38,7 @@ def test_a_claim_that_stays_false_ends_the_demo(monkeypatch: pytest.MonkeyPatch)
 def test_a_claim_is_asked_until_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "_PAUSE_S", 0.0)
     answers = iter([False, False, True])
-    shown = demo.Demo(Console(), [])
+    shown = demo.Demo(Console(), "/nowhere")
     shown.claim("it comes", lambda: next(answers))
     assert [claim["claim"] for claim in shown.claims] == ["it comes"]
 
@@ -46,8 +46,22 @@ def test_a_claim_is_asked_until_it_holds(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_daemon_that_ends_while_a_claim_holds_ends_the_demo() -> None:
     laptop = Silent()
     laptop.fallen = True
+    shown = demo.Demo(Console(), "/nowhere")
+    shown.laptops = [laptop]  # type: ignore[list-item]
     with pytest.raises(CallerError):
-        demo.Demo(Console(), [laptop]).claim("all is well", lambda: True)  # type: ignore[list-item]
+        shown.claim("all is well", lambda: True)
+
+
+def test_where_namespaces_are_not_allowed_the_demo_says_so_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cli.room.shutil.which", lambda tool, path: None)
+    shown = demo.Demo(Console(), "/nowhere")
+    shown.laptops = []
+    shown.strangers_in_a_room()
+    shown.end()
+    assert "Not shown" in capsys.readouterr().out
+    assert shown.claims == []
 
 
 @pytest.fixture
