@@ -49,10 +49,6 @@ def qr(console: Console) -> None:
 
 
 def _card_lines(document: Document) -> Iterator[str]:
-    if not document["card"]:
-        raise CallerError(
-            Code.not_found, "this node has no card to draw: `mesh id show` says its fingerprint"
-        )
     yield from picture(document["card"])
     yield from text.identity(document)
 

@@ -89,8 +89,7 @@ def status(document: Document) -> Iterator[str]:
 def identity(document: Document) -> Iterator[str]:
     yield f"{click.style(inert(document['name']) or '(no name)', bold=True)} {document['id']}"
     yield f"fingerprint  {document['fingerprint']}"
-    if document.get("card"):
-        yield f"card         {document['card']}"
+    yield f"card         {document['card']}"
 
 
 def invite(document: Document) -> Iterator[str]:

@@ -119,7 +119,7 @@ class Identity(TypedDict):
     id: str
     name: str
     fingerprint: str
-    card: str | None
+    card: str
 
 
 class Invite(TypedDict):
@@ -164,12 +164,13 @@ class Missing(TypedDict):
 
 
 class Posted(TypedDict):
-    """`state`: queued, or held by at least one peer."""
+    """`state`: queued, or held by at least one peer. `first`: nothing of ours was in this channel before."""
 
     v: int
     id: str
     channel: str
     state: Literal["queued", "held", "delivered"]
+    first: bool
 
 
 class Read(TypedDict):
