@@ -38,8 +38,8 @@ class Rpc:
 
     def hear(self) -> Any:
         line = self._lines.readline()
-        if not line:
-            raise EOFError("the daemon closed the connection")
+        if not line.endswith(b"\n"):
+            raise EOFError("the daemon ended the connection, perhaps in the middle of a line")
         return json.loads(line)
 
     def ask(self, method: str, **params: object) -> Any:
@@ -108,6 +108,12 @@ class Laptop:
             os.kill(self.process.pid, how)
         self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode
+
+    def memory_mib(self, name: str = "VmRSS") -> float:
+        """Memory of the daemon as Linux tells it; `VmHWM` is the most it ever had."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        (kib,) = [line.split()[1] for line in status if line.startswith(name + ":")]
+        return int(kib) / 1024
 
     def __exit__(self, *_: object) -> None:
         self.stop(signal.SIGKILL)

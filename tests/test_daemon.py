@@ -93,13 +93,7 @@ def test_a_home_with_a_passphrase_opens_with_it_alone(tmp_path: Path) -> None:
     assert shown["id"] == made["id"] and len(str(shown["fingerprint"]).split()) == 12
     with Laptop(home, "--passphrase-file", str(right)) as oak:
         assert Rpc(oak.home).ask("status")["result"]["encrypted"] is True
-        assert memory_mib(oak.process.pid, "VmRSS") < 64  # Argon2id's 256 MiB went back to the system
-
-
-def memory_mib(pid: int, name: str) -> float:
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
-    (kib,) = [line.split()[1] for line in status if line.startswith(name + ":")]
-    return int(kib) / 1024
+        assert oak.memory_mib() < 64  # Argon2id's 256 MiB went back to the system
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from meshd import limits
 from meshd.daemon.home import Home
 from meshd.errors import CallerError, Code
 from tests.laptops import Laptop, Rpc, meshd
-from tests.test_daemon import memory_mib
 
 pytestmark = pytest.mark.real
 
@@ -99,7 +98,7 @@ def test_R05_a_thousand_clients_leave_room_and_memory(tmp_path: Path) -> None:
     with Laptop(tmp_path / "oak") as oak:
         served = Rpc(oak.home)
         served.ask("status")
-        before_mib = memory_mib(oak.process.pid, "VmRSS")
+        before_mib = oak.memory_mib()
         crowd, refused = [], 0
         for _ in range(1000):
             client = socket.socket(socket.AF_UNIX)
@@ -110,7 +109,7 @@ def test_R05_a_thousand_clients_leave_room_and_memory(tmp_path: Path) -> None:
             refused += b'"busy"' in client.recv(4096) and client.recv(1) == b""
         assert refused == 1000 - limits.RPC_CLIENTS_MAX
         assert "result" in served.ask("status")
-        assert memory_mib(oak.process.pid, "VmRSS") < before_mib + 8
+        assert oak.memory_mib() < before_mib + 8
         for client in crowd:
             client.close()
         assert "result" in Rpc(oak.home).ask("status")
@@ -121,7 +120,7 @@ def test_R05_an_endless_line_is_cut_and_others_are_served(tmp_path: Path) -> Non
     with Laptop(tmp_path / "oak") as oak:
         served = Rpc(oak.home)
         served.ask("status")
-        before_mib = memory_mib(oak.process.pid, "VmRSS")
+        before_mib = oak.memory_mib()
         endless = Rpc(oak.home)
         sent = 0
         with pytest.raises(OSError):  # reset or broken pipe, as it happens
@@ -130,14 +129,14 @@ def test_R05_an_endless_line_is_cut_and_others_are_served(tmp_path: Path) -> Non
                 sent += 1
         assert sent <= limits.RPC_LINE_SIZE_MAX / 1024 / 1024 + 2
         assert "result" in served.ask("status")
-        assert memory_mib(oak.process.pid, "VmHWM") < before_mib + 24
+        assert oak.memory_mib("VmHWM") < before_mib + 24
 
 
 async def test_R05_many_unfinished_lines_are_bounded_together(tmp_path: Path) -> None:
     with Laptop(tmp_path / "oak") as oak:
         served = Rpc(oak.home)
         served.ask("status")
-        before_mib = memory_mib(oak.process.pid, "VmRSS")
+        before_mib = oak.memory_mib()
         cut = 0
 
         async def send_most_of_a_line() -> None:
@@ -155,5 +154,5 @@ async def test_R05_many_unfinished_lines_are_bounded_together(tmp_path: Path) ->
                 for _ in range(20):
                     nursery.start_soon(send_most_of_a_line)
         assert cut >= 20 - limits.RPC_UNREAD_SIZE_MAX // limits.RPC_LINE_SIZE_MAX
-        assert memory_mib(oak.process.pid, "VmHWM") < before_mib + 64
+        assert oak.memory_mib("VmHWM") < before_mib + 64
         assert "result" in served.ask("status")
