@@ -3,8 +3,7 @@
 The rule: whatever a program may ask of a running daemon stands in `METHODS`, with the type of every parameter
 and of the answer. The daemon checks requests against this table before anything else sees them, and
 docs/rpc.md is generated from it (`scripts/docs`), so that neither can drift. A result is the document that
-`mesh … --json` prints, its `"v": 1` included; names, fields and exit codes are a promise: add freely, rename
-nothing.
+`mesh … --json` prints, its `"v": 1` included; names, fields and exit codes are a promise: add, never rename.
 
 JSON-RPC 2.0, one JSON value a line, both ways, over the Unix socket `ctl.sock` of the home. Parameters go by
 name. Errors carry the code's name in `data.code`, and the number says who is wrong:
