@@ -84,6 +84,7 @@ class Laptop:
         self.number = number
         self.namespace = f"meshlab-{lab.maker}-{number}"
         self.home = str(lab.folder / f"laptop{number}")
+        self.bridges: list[Bridge] = []
         _command("ip", "netns", "add", self.namespace)
         self.ip("link", "set", "lo", "up")
 
@@ -98,6 +99,7 @@ class Laptop:
         self._lab.hub("link", "set", outside, "master", bridge.name, "up")
         self.ip("address", "add", f"{self.address(bridge)}/24", "dev", inside)
         self.ip("link", "set", inside, "up")
+        self.bridges.append(bridge)
         return inside
 
     def address(self, bridge: Bridge) -> str:
@@ -114,11 +116,16 @@ class Laptop:
 
     def lose(self, share: float) -> None:
         """From now on lose this share (0–1) of the packets that come in, on every network, at random."""
-        self.run(["nft", "destroy table inet lab"])
+        commands = [
+            "add table inet lab",
+            "delete table inet lab",
+        ]  # the first, so that the second never fails
         if share:
             rule = f'iifname != "lo" numgen random mod 1000 < {round(share * 1000)} counter drop'
-            chain = f"chain incoming {{ type filter hook input priority 0; {rule}; }}"
-            self.run(["nft", f"table inet lab {{ {chain} }}"])
+            commands.append(
+                f"table inet lab {{ chain incoming {{ type filter hook input priority 0; {rule}; }}; }}"
+            )
+        self.run(["nft", "; ".join(commands)])
 
     def limit(self, bridge: Bridge, rate: str) -> None:
         """Send at most at this rate (tc's notation, `2mbit`) on a bridge."""
@@ -163,7 +170,7 @@ class Lab:
     def __init__(self) -> None:
         self.maker = os.getpid()
         self.laptops: list[Laptop] = []
-        self._bridges = 0
+        self.bridges: list[Bridge] = []
 
     def __enter__(self) -> "Lab":
         if not sys.platform.startswith("linux") or os.geteuid() != 0:
@@ -197,8 +204,8 @@ class Lab:
 
     def bridge(self) -> Bridge:
         """A new network."""
-        self._bridges += 1
-        return Bridge(self, self._bridges)
+        self.bridges.append(Bridge(self, len(self.bridges) + 1))
+        return self.bridges[-1]
 
     def laptop(self, *bridges: Bridge) -> Laptop:
         """A new laptop, on these networks."""

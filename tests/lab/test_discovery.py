@@ -182,7 +182,7 @@ def test_what_a_killed_lab_left_is_removed_by_the_next():
     script = (
         "from tests.lab.lab import Lab\n"
         "lab = Lab().__enter__(); lab.together(2); laptop = lab.laptops[0]\n"
-        "laptop.popen(['sleep', '1000'], stdout=-3); print(lab.maker, flush=True)\n"
+        "laptop.popen(['sleep', '1000'], stdout=-3, stderr=-3); print(lab.maker, flush=True)\n"
         "import os; os.kill(lab.maker, 9)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20)
