@@ -265,7 +265,9 @@ class Exchange:
             unsent = self._send_give(link, 1, sequences)
             outflow.fresh.extendleft(reversed(unsent))
             return True
-        if not outflow.asked and (owed := outflow.next_owed(_BATCH)):
+        # A round of several steps finds what is lacking bit by bit: its order is known when the round is through.
+        found_all = not outflow.asked and not self.rounds.is_open(link)
+        if found_all and (owed := outflow.next_owed(_BATCH)):
             outflow.owe(self._send_give(link, 0, owed))
             return True
         return False

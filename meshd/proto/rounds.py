@@ -100,6 +100,10 @@ class Rounds:
         """Our round with this link goes on."""
         self._open[link].deadline_ms = mono_ms + ROUND_MS
 
+    def is_open(self, link: int) -> bool:
+        """Whether a round of ours with this link is not through yet."""
+        return link in self._open
+
     def asking(self, link: int) -> bool:
         """Whether a round of ours with this link is due or open."""
         return link in self._open or self._links.get(link) is not None
