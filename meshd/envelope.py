@@ -10,7 +10,7 @@ meshd, so it is refused in silence. What is malformed under our own version is t
 
 from typing import NamedTuple
 
-from meshd import codec, limits, post
+from meshd import codec, crypto, limits, post
 from meshd.errors import PeerError
 from meshd.ids import envelope_key, post_id
 
@@ -60,6 +60,6 @@ def parse(raw: bytes) -> Envelope | None:
     return Envelope(envelope_key(parsed.keep_until, post_id(signed)), raw, parsed, signature)
 
 
-def verify(envelope: Envelope) -> bool:
-    """Whether the post's author signed it. The author's key itself is checked where it is first admitted."""
-    return post.verify(envelope.post, envelope.id, envelope.signature)
+def check(envelope: Envelope) -> crypto.Check:
+    """What has to verify for the author to have signed it. The key itself is checked where it is first admitted."""
+    return post.check(envelope.post, envelope.id, envelope.signature)

@@ -66,7 +66,14 @@ class Node:
     """A running meshd, as a state machine."""
 
     def __init__(
-        self, carry: Carry, log: Log | None, *, rng: random.Random, entropy: crypto.Entropy, now: Now
+        self,
+        carry: Carry,
+        log: Log | None,
+        *,
+        rng: random.Random,
+        entropy: crypto.Entropy,
+        now: Now,
+        verify_many: crypto.VerifyMany = crypto.verify_many,
     ) -> None:
         """`log` is None while it is locked: everything but reading and posting goes on without it."""
         self.carry, self.log = carry, log
@@ -74,7 +81,7 @@ class Node:
         self._psk = link_psk(carry.network_key)
         self.keyset = KeySet(carry.keys())
         self.clock = Clock(log.last_hlc() if log else 0)
-        self.intake = Intake(carry, log, self.keyset, self.clock)
+        self.intake = Intake(carry, log, self.keyset, self.clock, verify_many)
         self.author = Author(log, self.clock, entropy) if log else None
         self.exchange = Exchange(carry, self.keyset, self.intake, self._send, rng, now)
         self.peers = Peers(rng)

@@ -96,9 +96,9 @@ def sign(secret: bytes, identity: bytes) -> bytes:
     return crypto.sign(secret, _SIGNATURE_PREFIX + identity)
 
 
-def verify(post: Post, identity: bytes, signature: bytes) -> bool:
-    """Whether the author named in the post signed the post with this id (the caller computed it)."""
-    return crypto.verify(post.author, _SIGNATURE_PREFIX + identity, signature)
+def check(post: Post, identity: bytes, signature: bytes) -> crypto.Check:
+    """What has to verify for the author named in the post to have signed the one with this id (computed by us)."""
+    return post.author, _SIGNATURE_PREFIX + identity, signature
 
 
 def encode_text(body: Text) -> bytes:
@@ -121,5 +121,5 @@ def parse_text(body: bytes) -> Text | None:
 
 __all__ = [
     "HOUR_MS", "KIND_TEXT", "POST_SIZE_MAX", "VERSION", "Post", "Text", "encode", "encode_text", "parse",
-    "parse_text", "post_id", "sign", "verify",
+    "parse_text", "post_id", "sign",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshd import codec, envelope, limits, post
+from meshd import codec, crypto, envelope, limits, post
 from meshd.errors import PeerError
 from meshd.ids import envelope_key, post_id
 from tests import wire
@@ -37,7 +37,7 @@ def test_an_envelope_is_version_type_post_signature() -> None:
     assert parsed.id == post_id(SIGNED)
     assert parsed.expiry_hour == HOUR + 24
     assert parsed.key == envelope_key(HOUR + 24, post_id(SIGNED))
-    assert envelope.verify(parsed)
+    assert crypto.verify(*envelope.check(parsed))
 
 
 def test_a_second_signature_changes_no_id() -> None:
@@ -46,9 +46,13 @@ def test_a_second_signature_changes_no_id() -> None:
 
 def test_a_signature_of_somebody_else_or_over_something_else_does_not_verify() -> None:
     other = Author(2)
-    assert not envelope.verify(parse(envelope.seal_public(SIGNED, bytes(64))))
-    assert not envelope.verify(parse(envelope.seal_public(SIGNED, post.sign(other.secret, post_id(SIGNED)))))
-    assert not envelope.verify(parse(envelope.seal_public(post.encode(OAK.post(kind=2)), SIGNATURE)))
+    assert not crypto.verify(*envelope.check(parse(envelope.seal_public(SIGNED, bytes(64)))))
+    assert not crypto.verify(
+        *envelope.check(parse(envelope.seal_public(SIGNED, post.sign(other.secret, post_id(SIGNED)))))
+    )
+    assert not crypto.verify(
+        *envelope.check(parse(envelope.seal_public(post.encode(OAK.post(kind=2)), SIGNATURE)))
+    )
 
 
 @pytest.mark.parametrize("size", [0, 63, 65])
@@ -90,7 +94,7 @@ def test_the_size_limit_holds_for_every_version() -> None:
 def test_the_largest_post_fits() -> None:
     raw = OAK.envelope(body=bytes(limits.BODY_SIZE_MAX), parents=bytes(range(256)))
     assert len(raw) <= limits.ENVELOPE_SIZE_MAX
-    assert envelope.verify(parse(raw))
+    assert crypto.verify(*envelope.check(parse(raw)))
 
 
 @given(st.binary(max_size=200))

@@ -155,9 +155,9 @@ def test_a_signature_is_over_a_label_and_the_id() -> None:
     identity = post_id(post.encode(made))
     signature = post.sign(OAK.secret, identity)
     assert signature == crypto.sign(OAK.secret, b"\x16meshd/1 post signature" + identity)
-    assert post.verify(made, identity, signature)
-    assert not post.verify(made, OTHER, signature)
-    assert not post.verify(made._replace(author=Author(2).key), identity, signature)
+    assert crypto.verify(*post.check(made, identity, signature))
+    assert not crypto.verify(*post.check(made, OTHER, signature))
+    assert not crypto.verify(*post.check(made._replace(author=Author(2).key), identity, signature))
 
 
 @given(st.text(max_size=20), st.sampled_from([b"", ID]), st.text(max_size=200))

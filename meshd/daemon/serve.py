@@ -19,6 +19,7 @@ from meshd.daemon import api, rpc
 from meshd.daemon.driver import Driver, read_clock
 from meshd.daemon.feed import Feed
 from meshd.daemon.init import Opened
+from meshd.daemon.verifier import Verifier
 from meshd.events import Event, Stopping
 from meshd.ids import Address
 from meshd.net.discovery import Discovery
@@ -37,12 +38,21 @@ def serve(
     """
     path = api.socket_path(home)
     rng = random.Random(os.urandom(32))
-    node = Node(opened.carry, opened.log, rng=rng, entropy=os.urandom, now=read_clock())
+    verifier = Verifier()
+    node = Node(
+        opened.carry,
+        opened.log,
+        rng=rng,
+        entropy=os.urandom,
+        now=read_clock(),
+        verify_many=verifier.verify_many,
+    )
     with rpc.bind(path) as control:
         try:
             trio.run(_serve, node, control, path, opened.encrypted, listen, mode, rng, on_ready)
         finally:
             os.unlink(path)
+            verifier.close()
 
 
 async def _serve(

@@ -185,14 +185,14 @@ def test_C08_signature_made_for_another_purpose() -> None:
     public, secret = crypto.ed25519_keypair(b"s" * 32)
     written = post.Post(1, bytes(16), b"", public, 7, 1, b"", 1_000_000 << 16, 1, 24, b"body")
     identity = post_id(post.encode(written))
-    assert post.verify(written, identity, post.sign(secret, identity))
+    assert crypto.verify(*post.check(written, identity, post.sign(secret, identity)))
     for other in (
         identity,  # a bare signature over the id
         post.encode(written),  # or over the post's bytes
         bytes((len(LABEL_POST),)) + LABEL_POST + identity,  # or under the label of another hash
         b"meshd/1 link proof" + identity,
     ):
-        assert not post.verify(written, identity, crypto.sign(secret, other))
+        assert not crypto.verify(*post.check(written, identity, crypto.sign(secret, other)))
 
 
 @pytest.mark.parametrize(
