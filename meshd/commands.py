@@ -8,6 +8,7 @@ here and nowhere else. Parameters have the types of the table in `daemon.api` al
 Reading a public channel, or posting to it, joins it: a channel is nothing but a name that somebody listens to.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,14 @@ from meshd import documents, invite, queries
 from meshd.errors import CallerError, Code
 from meshd.events import Command, CommandBatch, Now, Reply, ReplyBatch
 from meshd.ids import Address, channel_name, network_id, public_channel_id
-from meshd.limits import KEEP_DEFAULT, KEEP_HOURS, READ_LIMIT_DEFAULT, READ_LIMIT_MAX, WAIT_MS
+from meshd.limits import (
+    KEEP_DEFAULT,
+    KEEP_HOURS,
+    READ_ANSWER_SIZE,
+    READ_LIMIT_DEFAULT,
+    READ_LIMIT_MAX,
+    WAIT_MS,
+)
 from meshd.post import Text, encode_text
 from meshd.queries import Document
 from meshd.store.log import Log
@@ -29,6 +37,7 @@ Params = Mapping[str, Any]
 
 _AGE = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 _AGE_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_BARE_SIZE_MAX = 1400  # bytes of a post's document as JSON, its text aside
 _ID_PREFIX = re.compile(r"[0-9a-f]{6,64}", re.ASCII)
 
 
@@ -303,13 +312,31 @@ def _read(log: Log, place: Place | None, limit: int, cursor: int | None, since_m
         upto = log.last_cursor()
     else:
         upto = rows[-1].cursor if len(rows) == limit else max(cursor, log.last_cursor())
+    posts = [documents.post_document(row, log) for row in rows]
+    if _fitting(posts) < len(posts):  # in the order of the log, so that there is a cursor to go on from
+        rows.sort(key=lambda row: row.cursor)
+        posts = [documents.post_document(row, log) for row in rows]
+        posts = posts[: _fitting(posts)]
+        upto = rows[len(posts) - 1].cursor
     if channel is not None and rows:
         log.set_read(channel, upto)
     return {
-        "posts": [documents.post_document(row, log) for row in rows],
+        "posts": posts,
         "missing": [documents.missing_document(gap, log) for gap in log.missing(channel)],
         "cursor": upto,
     }
+
+
+def _fitting(posts: list[Document]) -> int:
+    """How many of these documents fit into an answer of READ_ANSWER_SIZE."""
+    if sum(_BARE_SIZE_MAX + 12 * len(post["text"]) for post in posts) <= READ_ANSWER_SIZE:
+        return len(posts)  # a character takes at most twelve bytes, so there is nothing to measure
+    size = 0
+    for count, post in enumerate(posts):
+        size += len(json.dumps(post))
+        if size > READ_ANSWER_SIZE:
+            return count
+    return len(posts)
 
 
 def _since(since: str | int | None, now: Now) -> tuple[int | None, int | None]:

@@ -78,6 +78,7 @@ READ_LIMIT_DEFAULT = 50  # posts a read shows
 READ_LIMIT_MAX = 100_000  # posts one read may ask for; the answer's size is bounded besides
 WAIT_MS = 30_000  # how long a command waits if its caller does not say
 RPC_LINE_SIZE_MAX = 8 * 1024 * 1024  # one JSON value
+READ_ANSWER_SIZE = 7 * 1024 * 1024  # where a read stops early: with what stands beside the posts, still a line
 RPC_BATCH_MAX = 1000  # requests in one batch
 RPC_CLIENTS_MAX = 64  # at once
 RPC_UNREAD_SIZE_MAX = 32 * 1024 * 1024  # of lines not yet ended, all clients together

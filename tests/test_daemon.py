@@ -141,3 +141,20 @@ def test_it_leaves_no_core_file(tmp_path: Path) -> None:
             if line.startswith("Max core file size")
         ]
         assert line.split()[4:6] == ["0", "0"]
+
+
+def test_a_read_too_long_for_a_line_stops_early_at_a_cursor(tmp_path: Path) -> None:
+    with Laptop(tmp_path / "oak") as oak:
+        rpc = Rpc(oak.home)
+        rpc.ask("channel.join", name="plaza")
+        params = {"channel": "plaza", "text": "\u00eb" * 8000}  # six bytes each in a line of ASCII
+        rpc.say([{"jsonrpc": "2.0", "id": n, "method": "post", "params": params} for n in range(200)])
+        posted = [answer["result"]["id"] for answer in rpc.hear()]
+        read: list[str] = []
+        cursor = None
+        while len(read) < len(posted):
+            answer = rpc.ask("read", channel="plaza", limit=1000, since=cursor)["result"]
+            assert answer["posts"]
+            read += [post["id"] for post in answer["posts"]]
+            cursor = answer["cursor"]
+        assert read == posted and cursor == len(posted)
