@@ -15,8 +15,9 @@ from cli.client import ANSWER_S, Client, Document
 from cli.commands import command
 from cli.console import Console
 from meshd.errors import CallerError, Code
-from meshd.limits import BODY_SIZE_MAX, KEEP_HOURS, READ_LIMIT_DEFAULT, RPC_LINE_SIZE_MAX, WAIT_MS
+from meshd.limits import BODY_SIZE_MAX, KEEP_HOURS, READ_ANSWER_SIZE, READ_LIMIT_DEFAULT, WAIT_MS
 
+_LONG_SIZE = READ_ANSWER_SIZE // 2  # an answer that was cut short is longer than this
 _BURST_PAUSE_S = 0.1  # this long with nothing new, and a burst is over
 _WATCHED = "treat '{}' as watched: anyone on this network can read it, and keep it"
 
@@ -80,7 +81,7 @@ def _read(client: Client, channel: str | None, limit: int | None, since: str | N
     """One read, however long: an answer that was cut short at the size of a line is gone on with."""
     document = client.call("read", {"channel": channel, "limit": limit, "since": since})
     wanted = limit or READ_LIMIT_DEFAULT
-    while client.answer_size > RPC_LINE_SIZE_MAX // 2 and len(document["posts"]) < wanted:
+    while client.answer_size > _LONG_SIZE and len(document["posts"]) < wanted:
         rest = {
             "channel": channel,
             "limit": wanted - len(document["posts"]),

@@ -99,7 +99,7 @@ def test_a_post_is_handed_on_and_never_safe(contacts: int, others: int, said: st
 def test_an_answer_cut_at_the_size_of_a_line_is_gone_on_with(
     script: Any, monkeypatch: Any, capsys: Any
 ) -> None:
-    monkeypatch.setattr("cli.posts.RPC_LINE_SIZE_MAX", 800)
+    monkeypatch.setattr("cli.posts._LONG_SIZE", 400)
     pages = [{**READ, "cursor": n, "posts": [{**POST, "text": str(n)}] * 2} for n in (1, 2)]
     asked = script({"read": [*pages, {**READ, "posts": [], "cursor": 2}]})
     assert run(["read", "--json"]) == 0
