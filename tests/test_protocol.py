@@ -126,4 +126,6 @@ def test_numbers_in_the_text():
 def test_every_vector_file_is_listed():
     listed = {row[0].strip("`") for row in rows("Vectors") if row[0].endswith(".json`")}
     assert listed == set(vectors.FILES)
-    assert [name for name in sorted(listed) if PAGE.count(f"`{name}`") < 2] == []  # and cited where it belongs
+    assert [
+        name for name in sorted(listed) if PAGE.count(f"`{name}`") < 2
+    ] == []  # and cited where it belongs
