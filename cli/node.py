@@ -19,6 +19,8 @@ from cli.console import Console
 from meshd.errors import CallerError, Code
 
 _DOWN_S = 30.0  # for the last commit and the byes; a process that takes longer is stuck
+_OTHER_S = 5.0  # what a start takes at most
+_PAUSE_S = 0.02
 _WATCH_S = 1.0
 
 _FILE = click.option("--passphrase-file", metavar="F", help="Take the passphrase from the first line of F.")
@@ -95,8 +97,23 @@ def up(
     if foreground:
         child.become(console, args, passphrase)
     log = child.open_log(console.home)
-    document = child.answer(console, args, "opening the log (Argon2id takes a moment)", passphrase, log)
-    console.show(document, text.up)
+    try:
+        document = child.answer(console, args, "opening the log (Argon2id takes a moment)", passphrase, log)
+    except CallerError as error:
+        if error.code is not Code.busy:
+            raise
+        document = _wait_for_other(console, error)
+    console.show({"pid": document["pid"], "listen": document["listen"]}, text.up)
+
+
+def _wait_for_other(console: Console, busy: CallerError) -> Document:
+    """The status of a daemon that somebody else is starting just now; the error if it does not come up."""
+    end = time.monotonic() + _OTHER_S
+    while time.monotonic() < end:
+        if running := _status(console):
+            return running
+        time.sleep(_PAUSE_S)
+    raise busy
 
 
 def _status(console: Console) -> Document | None:
@@ -141,7 +158,7 @@ def _watch_end(pid: int) -> Callable[[float], bool]:
                     os.kill(pid, 0)
                 except ProcessLookupError:
                     return True
-                time.sleep(0.02)
+                time.sleep(_PAUSE_S)
             return False
 
     return ended

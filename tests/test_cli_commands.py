@@ -196,3 +196,18 @@ def test_up_when_up_and_down_when_down_are_fine(script: Any, capsys: Any) -> Non
     script({"status": CallerError(Code.not_running, "no")})
     assert run(["down", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"v": 1, "pid": None, "listen": []}
+
+
+def test_watching_shows_the_status_until_ctrl_c(script: Any, capsys: Any, monkeypatch: Any) -> None:
+    naps = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", nap)
+    asked = script({"status": STATUS})
+    assert run(["status", "--watch", "--json"]) == 130
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [STATUS] * 3
+    assert naps == [1.0] * 3 and len(asked) == 3

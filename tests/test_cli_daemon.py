@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -36,15 +37,18 @@ def mesh(tmp_path: Path) -> Iterator[Mesh]:
     run("down")
 
 
-def up(mesh: Mesh, *args: str, **options: Any) -> dict[str, Any]:
-    import socket
-
+def loopback() -> str:
+    """An address that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    status, document, err = mesh("up", "--no-mdns", "--listen", f"127.0.0.1:{port}", *args, **options)
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def up(mesh: Mesh, *args: str, **options: Any) -> dict[str, Any]:
+    address = loopback()
+    status, document, err = mesh("up", "--no-mdns", "--listen", address, *args, **options)
     assert status == 0, err
-    assert document["listen"] == [f"127.0.0.1:{port}"]
+    assert document["listen"] == [address]
     return dict(document)
 
 
@@ -157,7 +161,27 @@ def test_a_home_with_a_long_path(tmp_path: Path) -> None:
 
     assert run("init", "--no-passphrase") == 0
     try:
-        assert run("up", "--no-mdns", "--listen", "127.0.0.1:17171") == 0
+        assert run("up", "--no-mdns", "--listen", loopback()) == 0
         assert run("post", "square", "hello") == 0
     finally:
         assert run("down") == 0
+
+
+def test_two_who_start_it_at_once_get_the_same_daemon(mesh: Mesh, tmp_path: Path) -> None:
+    mesh("init", "--no-passphrase")
+    command = [
+        *MESH,
+        "--home",
+        str(tmp_path / "home"),
+        "--json",
+        "up",
+        "--no-mdns",
+        "--listen",
+        loopback(),
+    ]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    said = [json.loads(one.communicate(timeout=60)[0]) for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    assert said[0] == said[1]
