@@ -104,9 +104,11 @@ class Intake:
             batch = new[start : start + VERIFY_BATCH]
             # The hash is over the exact bytes: a good envelope is never kept out by a bad one with the same id.
             faults = [self._fault(parsed) for parsed in batch]
-            signed = self._verify_many([envelope.check(parsed) for parsed in batch])
-            for place, (parsed, fault, good) in enumerate(zip(batch, faults, signed, strict=True), start):
-                fault = fault or ("" if good else "a signature that does not verify")
+            first = next((place for place, fault in enumerate(faults) if fault), len(batch))
+            signed = self._verify_many([envelope.check(parsed) for parsed in batch[:first]])
+            for place, (parsed, fault) in enumerate(zip(batch, faults, strict=True), start):
+                if not fault and not signed[place - start]:
+                    fault = "a signature that does not verify"
                 if fault:
                     _remember(self._refused, blake2b(parsed.raw, digest_size=16).digest(), REFUSED_MAX)
                     for refused in new[place:]:
