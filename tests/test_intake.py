@@ -1,0 +1,148 @@
+"""Taking envelopes in: the order of the checks, what is remembered, and how the log follows carry."""
+
+from pathlib import Path
+
+import pytest
+
+from meshd.errors import PeerError
+from meshd.intake import VERIFY_BATCH, Taken
+from meshd.limits import STEP_BUDGET
+from meshd.post import Text, encode_text
+from tests.homes import PLAZA, Home, Table, key
+from tests.wire import HOUR, WALL_MS, Author, array, item
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Table(tmp_path).home()
+
+
+def said(number: int, *, seed: int = 3) -> bytes:
+    """The n-th envelope of an author in the plaza."""
+    body = encode_text(Text("", b"", str(number)))
+    return Author(seed).envelope(channel=PLAZA, incarnation=number, body=body, hlc=WALL_MS + number << 16)
+
+
+def forged(raw: bytes) -> bytes:
+    return raw[:-1] + bytes((raw[-1] ^ 1,))
+
+
+def take(home: Home, *raws: bytes) -> Taken:
+    """As one event would: take in and commit."""
+    taken = home.node.intake.take(raws, "10.0.0.7:4040", home.table.now())
+    home.carry.commit()
+    home.log.commit()
+    return taken
+
+
+def test_new_envelopes_are_carried_in_the_order_they_came(home: Home) -> None:
+    raws = [said(number) for number in range(5)]
+    taken = take(home, *raws)
+    assert taken.new == [(number + 1, key(raw)) for number, raw in enumerate(raws)]
+    assert (taken.known, taken.error) == ([], None)
+    assert home.raws() == raws
+
+
+def test_what_is_known_is_told_and_not_carried_twice(home: Home) -> None:
+    take(home, said(1))
+    taken = take(home, said(1), said(2), said(2))
+    assert [each for _, each in taken.new] == [key(said(2))]
+    assert taken.known == [key(said(1)), key(said(2))]
+
+
+def test_envelopes_of_other_versions_and_types_are_passed_over(home: Home) -> None:
+    taken = take(home, array(item(2), item(0), item(b"later")), array(item(1), item(9), item(b"")), said(1))
+    assert taken.error is None and home.raws() == [said(1)]
+
+
+@pytest.mark.parametrize(
+    "bad", [b"\x94\x01\x00", forged(said(7)), said(7) + b"\0"], ids=["short", "forged", "long"]
+)
+def test_what_stands_before_a_fault_is_kept_and_what_comes_after_it_is_not(home: Home, bad: bytes) -> None:
+    taken = take(home, said(1), bad, said(2))
+    assert isinstance(taken.error, PeerError)
+    assert home.raws() == [said(1)]
+    assert len(home.node.keyset) == 1
+    assert take(home, said(2)).error is None
+
+
+@pytest.mark.parametrize("place", [0, VERIFY_BATCH - 1, VERIFY_BATCH, 2 * VERIFY_BATCH])
+def test_a_forged_one_is_found_wherever_it_stands(home: Home, place: int) -> None:
+    raws = [said(number) for number in range(2 * VERIFY_BATCH + 1)]
+    taken = take(home, *raws[:place], forged(raws[place]), *raws[place + 1 :])
+    assert taken.error is not None
+    assert home.raws() == raws[:place]
+    assert len(home.node.keyset) == place
+
+
+def test_an_author_key_that_is_no_point_of_the_group_is_refused(home: Home) -> None:
+    raw = Author(3).envelope(author=b"\1" + bytes(31))
+    assert str(take(home, raw).error) == "an author key that is no valid point"
+
+
+def test_what_was_refused_is_known_by_its_bytes_and_not_by_its_id(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(home, forged(said(1)))
+    assert str(take(home, forged(said(1))).error) == "an envelope that was refused before"
+    assert take(home, said(1)).error is None
+    assert home.raws() == [said(1)]
+
+
+def test_expired_and_far_ahead_are_refused_in_silence_and_not_remembered(home: Home) -> None:
+    late = Author(3).envelope(channel=PLAZA, hlc=WALL_MS - 10**8 << 16, keep_until=HOUR)
+    taken = take(home, late)
+    assert taken == Taken([], [], None)
+    home.table.skew_ms = -(10**7)
+    assert len(take(home, late).new) == 1
+
+
+def test_what_is_in_a_joined_channel_is_logged_in_the_same_event(home: Home) -> None:
+    home.node.intake.join(PLAZA, "plaza")
+    take(home, said(1))
+    (row,) = home.log.after(0, None, 10)
+    assert (row.text, row.via, row.first_seen_ms, row.own) == ("1", "10.0.0.7:4040", WALL_MS, False)
+    assert home.node.intake.advanced == row.cursor
+    assert not home.node.intake.behind
+
+
+def test_joining_opens_what_is_carried_in_slices(home: Home) -> None:
+    raws = [said(number) for number in range(STEP_BUDGET + 10)]
+    take(home, *raws)
+    assert home.log.count_posts() == 0
+    home.node.intake.join(PLAZA, "plaza")
+    home.node.intake.step(home.table.now())
+    assert home.log.count_posts() == STEP_BUDGET and home.node.intake.behind
+    home.node.intake.step(home.table.now())
+    assert home.log.count_posts() == len(raws) and not home.node.intake.behind
+
+
+def test_what_comes_while_the_log_is_behind_is_opened_in_its_turn_and_once(home: Home) -> None:
+    take(home, *(said(number) for number in range(STEP_BUDGET + 1)))
+    home.node.intake.join(PLAZA, "plaza")
+    home.node.intake.step(home.table.now())
+    take(home, said(900))
+    while home.node.intake.behind:
+        home.node.intake.step(home.table.now())
+    texts = [row.text for row in home.log.after(0, None, 1000)]
+    assert texts == [str(number) for number in range(STEP_BUDGET + 1)] + ["900"]
+
+
+def test_a_crash_between_the_two_commits_only_delays(home: Home) -> None:
+    home.node.intake.join(PLAZA, "plaza")
+    home.log.commit()
+    home.node.intake.take([said(1)], "x", home.table.now())
+    home.carry.commit()  # and the log's commit never comes
+    home.stop()
+    home.start()
+    home.table.settle()
+    assert home.texts() == ["1"]
+
+
+def test_a_channel_that_was_left_takes_in_no_more_and_shows_it_all_after_joining_again(home: Home) -> None:
+    home.node.intake.join(PLAZA, "plaza")
+    take(home, said(1))
+    home.node.intake.leave(PLAZA)
+    take(home, said(2))
+    assert home.log.after(0, None, 10) == []
+    assert home.texts() == ["1", "2"]
