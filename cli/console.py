@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
+from typing import TextIO
 
 import click
 
@@ -49,14 +50,14 @@ class Console:
     def show(self, document: Document, lines: Lines) -> None:
         """Prints a result: the document on one line with `--json`, otherwise its lines."""
         if self.json:
-            _write(dumps({"v": api.VERSION, **document}))
+            _write(dumps({"v": api.VERSION, **document}), sys.stdout)
         else:
             for line in lines(document):
                 self.say(line)
 
-    def say(self, line: str) -> None:
-        """Prints one line for people to stdout."""
-        _write(line if self._coloured() else click.unstyle(line))
+    def say(self, line: str, aside: bool = False) -> None:
+        """Prints one styled line for people: a result, or to stderr if it stands `aside` of one."""
+        _write(line if self._coloured() else click.unstyle(line), sys.stderr if aside else sys.stdout)
 
     def remark(self, text: str) -> None:
         """One line for people on stderr: progress, warnings, errors."""
@@ -83,6 +84,6 @@ def dumps(document: Document) -> str:
     return json.dumps(document).replace("\x7f", "\\u007f")
 
 
-def _write(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()  # a reader of `--follow` waits for this line
+def _write(line: str, stream: TextIO) -> None:
+    stream.write(line + "\n")
+    stream.flush()  # a reader of `--follow` waits for this line

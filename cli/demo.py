@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import FrameType
 from typing import TypeVar
 
@@ -73,7 +74,7 @@ class Demo:
         self._room: Room | None = None
         self.claims: list[Document] = []
         self._said: set[str] = set()  # ids of all posts
-        self._tell = console.remark if console.json else console.say
+        self._tell = partial(console.say, aside=console.json)
 
     def claim(self, text: str, holds: Callable[[], bool]) -> None:
         """Waits until `holds`, and says `text` and how long it took; CallerError(error) if it never does."""
