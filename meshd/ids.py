@@ -110,7 +110,7 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @classmethod
-    def parse(cls, text: str) -> "Address":
+    def parse(cls, text: str, *, port_min: int = 1) -> "Address":
         """`HOST:PORT`, `[IPv6]:PORT` or `[fe80::1%eth0]:PORT`; raises CallerError(usage)."""
         host, colon, port_text = text.strip().rpartition(":")
         bracketed = host.startswith("[") and host.endswith("]")
@@ -132,8 +132,8 @@ class Address(NamedTuple):
                 host = str(ipaddress.IPv6Address(host))
             except ValueError:
                 raise CallerError(Code.usage, "what stands in brackets is no IPv6 address") from None
-        if not 0 < int(port_text[:6]) < 65536:
-            raise CallerError(Code.usage, "a port is a number from 1 to 65535")
+        if not port_min <= int(port_text[:6]) < 65536:
+            raise CallerError(Code.usage, f"a port is a number from {port_min} to 65535")
         return cls(host, int(port_text))
 
 

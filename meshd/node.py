@@ -150,7 +150,7 @@ class Node:
         for link, session in list(self.sessions.items()):
             if now.mono_ms >= session.next_deadline() and (reason := session.tick(now.mono_ms)) is not None:
                 self._hang_up(link, reason)
-        for address in self.peers.due(LINKS_MAX - len(self.sessions), now.mono_ms):
+        for address in self.peers.due(self._room(), now.mono_ms):
             self.emit(Dial(address))
         for link in list(self.sessions):
             self._flush(link)
@@ -165,9 +165,14 @@ class Node:
             return self._now.mono_ms
         deadlines: list[int | None] = [session.next_deadline() for session in self.sessions.values()]
         deadlines += [self.exchange.next_deadline(), self.commands.next_deadline()]
-        if len(self.sessions) < LINKS_MAX:
+        if self._room() > 0:
             deadlines.append(self.peers.next_deadline())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def _room(self) -> int:
+        """How many more links we may dial; strangers who do not finish a handshake take no room from us."""
+        taken = sum(session.dialled or session.state is State.OPEN for session in self.sessions.values())
+        return LINKS_MAX - taken
 
     def emit(self, effect: Effect) -> None:
         """Have something done once this event is committed."""

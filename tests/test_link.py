@@ -253,3 +253,13 @@ async def test_ipv6_peers_are_named_with_brackets(nursery: trio.Nursery) -> None
     far.links.renew()
     near.links.dial(Address("::1", far.links.port))
     assert str((await far.until(LinkOpened)).address).startswith("[::1]:")
+
+
+async def test_port_0_is_one_that_the_kernel_finds_and_stays() -> None:
+    listeners = Listeners((Address("127.0.0.1", 0),))
+    try:
+        (bound,) = listeners.renew()
+        assert bound.host == "127.0.0.1" and bound.port >= 1024
+        assert listeners.renew() == (bound,) and listeners.port == bound.port
+    finally:
+        listeners.close()

@@ -110,7 +110,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.no_mdns and options.listen_only:
         raise CallerError(Code.usage, "name one of --no-mdns and --listen-only")
     mode = "off" if options.no_mdns else "listen" if options.listen_only else "announce"
-    listen = tuple(Address.parse(text) for text in options.listen)
+    listen = tuple(Address.parse(text, port_min=0) for text in options.listen)
     home = Home(api.home_path(options.home))
 
     def on_ready(addresses: list[str]) -> None:

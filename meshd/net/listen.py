@@ -4,7 +4,7 @@ The rule: unless addresses were given, every `renew` takes a fresh random port, 
 because a port that stays would tell that the laptop at home is the laptop on the square. The kernel picks
 the port (from its ephemeral range, so never below 1024); where it is free in one family only, another is
 tried. A machine with one family alone works with that one. Given addresses (`--listen`) are bound once and
-stay.
+stay; given port 0, so does the port that the kernel found.
 
 Addresses are reported as others could dial them: those of every interface but loopback, or the given ones.
 """
@@ -43,7 +43,10 @@ class Listeners:
         former = self.sockets
         if self._given:
             if not former:
-                self.sockets = [sock for address in self._given for sock in _bind_given(address)]
+                bound = [(address, _bind_given(address)) for address in self._given]
+                self.sockets = [sock for _, socks in bound for sock in socks]
+                # Port 0 is whichever the kernel finds; that one stays then.
+                self._given = tuple(Address(address.host, _port(socks[0])) for address, socks in bound)
             return self._given
         self.sockets = _bind_random()
         _close(former)
@@ -53,13 +56,17 @@ class Listeners:
     @property
     def port(self) -> int:
         """The port to announce: that of the first socket."""
-        port: int = self.sockets[0].getsockname()[1]
-        return port
+        return _port(self.sockets[0])
 
     def close(self) -> None:
         """Stop listening."""
         _close(self.sockets)
         self.sockets = []
+
+
+def _port(sock: socket.socket) -> int:
+    port: int = sock.getsockname()[1]
+    return port
 
 
 def _close(sockets: list[socket.socket]) -> None:
