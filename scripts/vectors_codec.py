@@ -89,7 +89,7 @@ def encoding() -> Vector:
             {"slots": [_slot(s) for s in slots], "bytes": codec.pack(*slots).hex()} for slots in _VALID
         ],
         "long": [  # one slot of so many zeros: the first bytes, and the size of the whole
-            {"zeros": count, "begins": (raw := codec.pack(bytes(count)))[:8].hex(), "size": len(raw)}
+            {"zeros": count, "begins": (packed := codec.pack(bytes(count)))[:8].hex(), "size": len(packed)}
             for count in (65_535, 65_536)
         ],
         "refused": [

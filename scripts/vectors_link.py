@@ -72,7 +72,7 @@ def handshake() -> Vector:
     }
 
 
-def _refused_handshakes(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+def _refused_handshakes(messages: list[dict[str, str]]) -> list[Vector]:
     """Messages that the one who waits for them must not answer; those before are as above."""
     first, second, third = (bytes.fromhex(message["message"]) for message in messages)
     of_another_network = side("dialler", link_psk(bytes(32))).write_message()

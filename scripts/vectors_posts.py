@@ -16,7 +16,7 @@ from vectors_fixed import NETWORK_KEY, NOW_HOUR, NOW_MS, SQUARE, Vector, fixed, 
 from meshd import codec, crypto, envelope, post
 from meshd.events import Now
 from meshd.hlc import Clock
-from meshd.ids import envelope_key, key_reference
+from meshd.ids import LABEL_SIGNATURE, envelope_key, key_reference
 from meshd.intake import Intake
 from meshd.limits import BODY_SIZE_MAX, KEEP_HOURS_MAX
 from meshd.post import HOUR_MS, Post, Text
@@ -151,7 +151,7 @@ def _flipped(raw: bytes, place: int) -> bytes:
 
 def _with_signature(author: bytes, sign: Callable[[bytes], bytes]) -> bytes:
     signed = post.encode(PLAIN._replace(author=author))
-    prefix = bytes((len(post.LABEL_SIGNATURE),)) + post.LABEL_SIGNATURE
+    prefix = bytes((len(LABEL_SIGNATURE),)) + LABEL_SIGNATURE
     return envelope.seal_public(signed, sign(prefix + post.post_id(signed)))
 
 
@@ -217,21 +217,28 @@ def _torsion() -> bytes:
     return _with_signature(OAK, lambda message: signature_with_torsion(_SEED, message))
 
 
-def verdict(raw: bytes, wall_ms: int) -> str:
+def empty_carry(folder: str) -> Carry:
+    """A carry in this folder for `verdict`."""
+    return Carry.create(Path(folder) / "carry", bytes(32), NETWORK_KEY, "private", durable=False)
+
+
+def verdict(carry: Carry, raw: bytes, wall_ms: int) -> str:
     """What a node that holds nothing does with an envelope: new, drop or close."""
-    with TemporaryDirectory() as folder:
-        carry = Carry.create(Path(folder) / "carry", bytes(32), NETWORK_KEY, "private", durable=False)
-        intake = Intake(carry, None, KeySet(), Clock())
-        taken = intake.take([raw], "vector", Now(0, wall_ms))
-        carry.close()
+    taken = Intake(carry, None, KeySet(), Clock()).take([raw], "vector", Now(0, wall_ms))
+    carry.rollback()
     return "new" if taken.new else "close" if taken.error else "drop"
 
 
 def envelopes() -> Vector:
     """What envelopes.json holds."""
     judged = []
-    for name, raw, wall_ms, does in judged_envelopes():
-        if (found := verdict(raw, wall_ms)) != does:
+    cases = judged_envelopes()
+    with TemporaryDirectory() as folder:
+        carry = empty_carry(folder)
+        verdicts = [verdict(carry, raw, wall_ms) for _, raw, wall_ms, _ in cases]
+        carry.close()
+    for (name, raw, wall_ms, does), found in zip(cases, verdicts, strict=True):
+        if found != does:
             raise RuntimeError(f"{name}: {found}, not {does}")
         entry: dict[str, Any] = {"name": name, "wall_ms": wall_ms, "does": does, "envelope": raw.hex()}
         if does == "new" and (parsed := envelope.parse(raw)):

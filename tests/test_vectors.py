@@ -130,9 +130,16 @@ def test_hidden_body(vector):
     assert post.parse_text(b(vector["body"])) is None
 
 
+@pytest.fixture(scope="module")
+def carry(tmp_path_factory):
+    carry = vectors_posts.empty_carry(str(tmp_path_factory.mktemp("carry")))
+    yield carry
+    carry.close()
+
+
 @pytest.mark.parametrize("vector", named(load("envelopes.json")["judged"]))
-def test_envelope(vector):
-    assert vectors_posts.verdict(b(vector["envelope"]), vector["wall_ms"]) == vector["does"]
+def test_envelope(vector, carry):
+    assert vectors_posts.verdict(carry, b(vector["envelope"]), vector["wall_ms"]) == vector["does"]
 
 
 def test_no_bit_of_an_envelope_can_be_flipped():
