@@ -83,6 +83,7 @@ class FrameWriter:
     def __init__(self, cipher: CipherState, mono_ms: int, *, rekey_records: int = REKEY_RECORDS) -> None:
         self._cipher = cipher
         self._lanes: list[deque[bytes]] = [deque() for _ in range(LANES)]
+        self.waiting_size = 0  # bytes of the messages that have not left whole
         self._sent = [0] * LANES  # bytes of the first message of each lane that are gone already
         self._records = 0
         self._rekey_records = rekey_records
@@ -93,6 +94,7 @@ class FrameWriter:
         if len(message) > MESSAGE_SIZE_MAX:
             raise ValueError(f"a message of {len(message)} bytes")
         self._lanes[lane].append(message)
+        self.waiting_size += len(message)
 
     def waiting(self) -> bool:
         """Whether any message, or the rest of one, has not left yet."""
@@ -115,6 +117,7 @@ class FrameWriter:
         if start + len(content) == len(message):
             flags |= _LAST
             self._lanes[lane].popleft()
+            self.waiting_size -= len(message)
             self._sent[lane] = 0
         else:
             self._sent[lane] = start + len(content)

@@ -13,7 +13,8 @@ knows that whoever completes a handshake had no other open session with it (prot
 
 Every frame, of the handshake too, is `u16 length ‖ bytes`. Wrong lengths are refused before a byte of them is
 waited for. Deadlines: HANDSHAKE_MS from link-up to OPEN, FRAME_MS for a frame, a ping after PING_MS of silence, dead
-after DEAD_MS. A stream that ends without a bye was cut.
+after DEAD_MS. A stream that ends without a bye was cut. Who goes on asking while more than WAITING_SIZE_MAX bytes wait
+for it is cut too: answers that nobody takes would fill our memory.
 """
 
 import enum
@@ -29,6 +30,7 @@ from meshd.limits import (
     OUTBOX_SIZE_MAX,
     PING_MS,
     REKEY_RECORDS,
+    WAITING_SIZE_MAX,
 )
 from meshd.noise import XXPSK0, HandshakeState
 from meshd.proto import message as msg
@@ -125,6 +127,8 @@ class Session:
             decoded = None if raw is None else msg.decode(raw)
             if decoded is not None and (kept := self._take(decoded, mono_ms)) is not None:
                 yield kept
+            if self._writer is not None and self._writer.waiting_size > WAITING_SIZE_MAX:
+                raise PeerError("it asks for more than it takes")
         if start:
             del buffer[:start]
             self._frame_since_ms = None
