@@ -113,8 +113,8 @@ class Exchange:
         for key in [key for _, key in taken.new] + taken.known:
             self._wanted.came(key[8:24])
             self._held_by(link, key_reference(key))
-        if not fresh:
-            self.rounds.taking_in(link, now.mono_ms)
+        if taken.new and not fresh:
+            self.rounds.taking_in(link, now.mono_ms, len(taken.new))
         if taken.new:
             self._spread(taken.new, link, fresh=bool(fresh))
             self._outflows[link].announce += [key_reference(key) for _, key in taken.new]
@@ -152,10 +152,10 @@ class Exchange:
         count = len(self._keyset) - self._keyset.rank(floor_hour.to_bytes(8, "big"))
         self._send(link, Reconcile(0, number, floor_hour, count, payload))
 
-    def _question(self, link: int, question: Reconcile, now: Now) -> None:
+    def _question(self, link: int, question: Reconcile, now: Now, *, waited: bool = False) -> None:
         self._floors[link] = question.floor_hour
         count = len(self._keyset) - self._keyset.rank(question.floor_hour.to_bytes(8, "big"))
-        if question.key_count > count and self.rounds.park(link, question, now.mono_ms):
+        if question.key_count > count and not waited and self.rounds.park(link, question, now.mono_ms):
             return
         answer = respond(self._keyset, question.floor_hour, question.payload, RECONCILE_FRAME_SIZE)
         if question.key_count > count and len(answer) > 1:
@@ -183,7 +183,7 @@ class Exchange:
         if self._wanted.expired(now.mono_ms):
             self.rounds.all_due(now.mono_ms)  # what was announced and never came may be had elsewhere
         while (unparked := self.rounds.unparked(now.mono_ms)) is not None:
-            self._question(*unparked, now)
+            self._question(*unparked, now, waited=True)
         for link in self.rounds.due(now.mono_ms):
             self._begin(link, now)
         for link, outflow in self._outflows.items():

@@ -103,5 +103,6 @@ WANTS_MAX = 100_000  # ids one link may ask for, or we may wait for: a day of a 
 WANTED_MS = 10_000  # after this, somebody else is asked
 ROUND_MS = 30_000  # a round that made no step for so long is given up
 TAKING_IN_MS = 300  # silence after which a link has brought all it had, and others are answered
-TURN_MS = 10_000  # after this, another link may bring what we lack, though the first has more
+TURN_MS = 1_000  # that link's turn, if it claims to have more and brings nothing …
+TURN_EACH_MS = 10  # … and what each new envelope adds: below 100 a second, another may bring some too
 HELD_POSTS_MAX = 4096  # own posts whose receipts are counted

@@ -44,6 +44,7 @@ class Target:
     failures: int = 0
     reason: str = ""  # why the last attempt failed
     dialling: bool = False
+    dialled: Address | None = None  # where that dial goes to, whatever the addresses are by now
     link: int | None = None
     opened_ms: int | None = None  # since when that link is open
     ours: bool = False  # it is we ourselves
@@ -80,7 +81,8 @@ class Peers:
         addresses = addresses[:ADDRESSES_PER_INSTANCE_MAX]
         known = self._targets.get(instance)
         if known is not None and not known.typed:
-            if known.addresses != addresses:
+            # An announcement without any address to dial, or in another order, tells nothing new.
+            if addresses and set(known.addresses) != set(addresses):
                 known.addresses, known.turn, known.failures = addresses, 0, 0
                 known.due_ms = min(known.due_ms, mono_ms)
             return
@@ -112,7 +114,7 @@ class Peers:
             if dialling + len(addresses) >= DIALS_MAX or len(addresses) >= room:
                 break
             if self._idle(target) and target.due_ms <= mono_ms:
-                target.dialling = True
+                target.dialling, target.dialled = True, target.address
                 addresses.append(target.address)
         return addresses
 
@@ -154,7 +156,7 @@ class Peers:
             self._back_off(target, reason, mono_ms)
 
     def _dialling(self, address: Address) -> list[Target]:
-        return [t for t in self._targets.values() if t.dialling and t.link is None and t.address == address]
+        return [t for t in self._targets.values() if t.dialling and t.link is None and t.dialled == address]
 
     def _of_link(self, link: int) -> list[Target]:
         return [target for target in self._targets.values() if target.link == link]

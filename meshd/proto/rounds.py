@@ -6,7 +6,9 @@ fingerprints need none), then every 2–5 s with one link at random, doubling to
 
 A node that has less than who asks it takes in from one link at a time: while a round with one link is bringing
 envelopes, the questions of others wait, so that a laptop which comes back to a crowd gets what it missed once, and
-not once from everybody (protocol.md, "Reconcile").
+not once from everybody. That turn ends when nothing comes for TAKING_IN_MS, and lasts TURN_MS and TURN_EACH_MS more for
+each new envelope; then whoever waits longest is next. So a link that claims to have more and brings little delays
+the others and stops nobody (protocol.md, "Reconcile").
 
 At most one round of our own is open with a link; one that stalls for ROUND_MS is given up and a later one repeats it.
 """
@@ -21,6 +23,8 @@ from meshd.limits import (
     RECONCILE_MIN_MS,
     ROUND_MS,
     TAKING_IN_MS,
+    TURN_EACH_MS,
+    TURN_MS,
 )
 from meshd.proto.message import Reconcile
 
@@ -43,7 +47,7 @@ class Rounds:
         self._links: dict[int, int | None] = {}  # open links, and when their first round is due
         self._open: dict[int, Round] = {}
         self._parked: dict[int, Reconcile] = {}
-        self._taking_in: tuple[int, int] | None = None  # link, and until when we take in from it alone
+        self._taking_in: tuple[int, int, int] | None = None  # link, end of its turn if silent, and at most
         self._number = 0
         self._pause_ms = RECONCILE_MAX_MS
         self._next_ms = mono_ms + self._pause_ms
@@ -125,16 +129,22 @@ class Rounds:
     # --- whom to answer ---
 
     def park(self, link: int, question: Reconcile, mono_ms: int) -> bool:
-        """Whether a question must wait, because another link is bringing us what we lack."""
-        if self._taking_in is None or self._taking_in[0] == link or self._taking_in[1] <= mono_ms:
-            return False
-        self._parked[link] = question
-        return True
+        """Whether a question must wait, because another link is bringing us what we lack or others wait already."""
+        if self.is_taking_in(mono_ms):
+            waits = self._taking_in is not None and self._taking_in[0] != link
+        else:
+            waits = bool(self._parked)
+        if waits:
+            self._parked[link] = question
+        return waits
 
-    def taking_in(self, link: int, mono_ms: int) -> None:
-        """This link is about to bring, or just brought, what we lack."""
-        if self._taking_in is None or self._taking_in[0] == link or self._taking_in[1] <= mono_ms:
-            self._taking_in = link, mono_ms + TAKING_IN_MS
+    def taking_in(self, link: int, mono_ms: int, new: int = 0) -> None:
+        """This link is about to bring what we lack, or just brought so many new envelopes."""
+        if not self.is_taking_in(mono_ms):
+            self._taking_in = link, mono_ms + TAKING_IN_MS, mono_ms + TURN_MS
+        elif self._taking_in is not None and self._taking_in[0] == link:
+            end_ms = min(self._taking_in[2] + new * TURN_EACH_MS, mono_ms + TURN_MS)
+            self._taking_in = link, min(mono_ms + TAKING_IN_MS, end_ms), end_ms
 
     def is_taking_in(self, mono_ms: int) -> bool:
         """Whether some link is bringing us what we lack."""

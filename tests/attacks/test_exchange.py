@@ -248,3 +248,41 @@ def test_S09_what_is_asked_for_again_and_again_before_it_came_is_given_once(tabl
     stranger.flush()
     table.run(ROUND_MS)  # the node's own round is never answered
     assert stranger.given() == oak.raws()
+
+
+def claims_more(number: int) -> msg.Reconcile:
+    """A question of somebody who says to have more than anybody, and whose set differs from every other."""
+    return msg.Reconcile(0, number, HOUR, 2**40, b"\x61\0\0\1" + b"\x77" * 16)
+
+
+@pytest.mark.parametrize("liars", [1, 5])
+def test_S11_who_always_claims_to_have_more_keeps_nobody_else_from_bringing_it(
+    table: Table, liars: int
+) -> None:
+    oak, elm = table.home(), table.home()
+    for number in range(100):
+        oak.post(str(number))
+    asking = [Stranger(elm, seed=300 + number) for number in range(liars)]
+    table.settle()
+    for number in range(300):
+        if number == 10:
+            table.link(oak, elm)
+        for liar in asking:
+            liar.say(claims_more(number))
+        table.run(100)
+    assert len(elm.texts()) == 100
+
+
+def test_S11_who_brings_one_post_at_a_time_keeps_nobody_else_from_bringing_theirs(table: Table) -> None:
+    oak, elm = table.home(), table.home()
+    for number in range(100):
+        oak.post(str(number))
+    liar = Stranger(elm, seed=300)
+    table.settle()
+    for number in range(300):
+        if number == 10:
+            table.link(oak, elm)
+        liar.say(claims_more(number))
+        liar.give(said(f"junk {number}", incarnation=number))
+        table.run(100)
+    assert len([text for text in elm.texts() if not text.startswith("junk")]) == 100
