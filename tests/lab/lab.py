@@ -249,12 +249,14 @@ def avahi_browse(laptop: Laptop, service: str) -> list[str]:
 
 
 class Capture:
-    """Everything that crosses a bridge, into a file, until `stop`."""
+    """Everything that crosses a bridge, into a file, until `stop`; with `laptop`, all that passes its cable there,
+    which can be heard while the bridge itself is down."""
 
-    def __init__(self, lab: Lab, bridge: Bridge) -> None:
+    def __init__(self, lab: Lab, bridge: Bridge, laptop: Laptop | None = None) -> None:
+        interface = f"p{laptop.number}b{bridge.number}" if laptop else bridge.name
         self.path = str(lab.folder / f"bridge{bridge.number}.pcap")
         hub = ["ip", "netns", "exec", f"meshlab-{lab.maker}-hub"]
-        command = [*hub, "tshark", "-q", "-Q", "-i", bridge.name, "-w", self.path, "-F", "pcap"]
+        command = [*hub, "tshark", "-q", "-Q", "-i", interface, "-w", self.path, "-F", "pcap"]
         self._tshark = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while (
             not os.path.exists(self.path) or os.path.getsize(self.path) < 24
