@@ -25,6 +25,7 @@ class Laptop:
         self.interfaces = how.pop("interfaces", FakeInterfaces(net.interface(number)))
         self.events: list[tuple[float, object]] = []
         self.renewals = 0
+        self.answers = how.pop("answers", True)
         self.discovery = Discovery(
             self._event,
             mode,
@@ -36,7 +37,7 @@ class Laptop:
 
     def _event(self, event) -> None:
         self.events.append((trio.current_time(), event))
-        if isinstance(event, NetworkChanged):
+        if isinstance(event, NetworkChanged) and self.answers:
             self.renew()
 
     def renew(self) -> None:
@@ -153,6 +154,20 @@ async def test_no_network_hears_a_name_of_another(net, changed, autojump_clock):
     for old, new in [("laptop1x1", "laptop1x2"), ("host1x1", "host1x2")]:
         assert old.encode().hex() in home and old.encode().hex() not in later
         assert new.encode().hex() in later
+
+
+@pytest.mark.parametrize("changed", [None, frozenset({2})])
+async def test_until_new_names_are_given_a_new_network_hears_none(net, changed, autojump_clock):
+    laptop = Laptop(net, 1, answers=False)
+    async with running(laptop):
+        await trio.sleep(3)
+        moved_at = trio.current_time()
+        laptop.interfaces.set(net.interface(1, net=77 if changed else 99), changed=changed)
+        await trio.sleep(100)
+        assert not any(b"laptop1x1" in packet for at, _, packet in net.said if at >= moved_at)
+        laptop.renew()
+        await trio.sleep(1)
+        assert any(b"laptop1x2" in packet for at, _, packet in net.said)
 
 
 async def test_a_network_that_came_before_the_watch_began_is_not_missed(net, autojump_clock):

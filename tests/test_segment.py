@@ -4,6 +4,7 @@ import ipaddress
 import random
 
 import pytest
+from zeroconf import DNSOutgoing, DNSText
 
 from meshd.limits import ADDRESSES_PER_INSTANCE_MAX, CANDIDATES_MAX
 from meshd.net.interfaces import Interface
@@ -78,14 +79,15 @@ def test_many_questions_one_answer_and_one_a_second():
     segment.announce(OURS, 0.0)
     run(segment, 0.0, 10.0)
     query = read(query_packet(browse=True))
+    said = 0
     for step in range(1000):  # a hundred questions a second for ten seconds
         now = 20 + step / 100
         assert segment.questioned(query, now) is None
-        for packet in segment.speak(now):
-            assert read(packet).pointers == {"oak": TTL_S} or read(packet).query
+        said += sum(not read(packet).query for packet in segment.speak(now))
+    assert 9 <= said <= 11
     at = answers(run(segment, 30.0, 40.0))
     assert len(at) == 1
-    segment = new()
+    segment = new()  # and one question alone is answered soon, but not at once
     segment.announce(OURS, 0.0)
     run(segment, 0.0, 10.0)
     segment.questioned(query, 20.0)
@@ -190,6 +192,14 @@ def test_goodbye_is_believed_at_once():
     assert hear(segment, answer_packet(PEER, [PEER_IP], 0), 2.1) == []
 
 
+def test_a_goodbye_in_pieces_brings_nobody_back():
+    out = DNSOutgoing(0x8400)
+    out.add_answer_at_time(DNSText("elm._meshd._tcp.local.", 16, 1, 0, b"\x22t=" + TAG.encode()), 0)
+    segment = new()
+    assert hear(segment, out.packets()[0], 1.0) == []
+    assert segment.sightings == {}
+
+
 def test_a_goodbye_for_us_that_we_did_not_say_is_contradicted():
     segment = new()
     segment.announce(OURS, 0.0)
@@ -213,12 +223,13 @@ def test_addresses_are_bounded_and_replaced_by_family():
     segment = new()
     many = [ipaddress.ip_address(f"10.77.0.{n}") for n in range(2, 2 + ADDRESSES_PER_INSTANCE_MAX)]
     hear(segment, answer_packet(PEER, many), 1.0)
+    hear(segment, answer_packet(PEER, [ipaddress.ip_address(f"fe80::{n:x}") for n in range(2, 9)]), 1.0)
     assert len(segment.sightings["elm"].ips) == ADDRESSES_PER_INSTANCE_MAX
     hear(segment, answer_packet(PEER, [ipaddress.ip_address("10.77.0.99")]), 2.0)
-    assert [str(ip) for ip in segment.sightings["elm"].ips] == ["10.77.0.99"]
+    assert [str(ip) for ip in segment.sightings["elm"].ips if ip.version == 4] == ["10.77.0.99"]
     six = ipaddress.ip_address("fe80::5")
     hear(segment, answer_packet(PEER, [six]), 3.0)  # another family: both stay
-    assert set(segment.sightings["elm"].ips) == {ipaddress.ip_address("10.77.0.99"), six}
+    assert segment.sightings["elm"].ips == (six, ipaddress.ip_address("10.77.0.99"))
 
 
 def test_a_silent_segment_says_nothing_whatever_happens():
