@@ -9,6 +9,7 @@ from meshd.ids import key_reference
 from meshd.limits import PARENTS_MAX, ROUND_MS
 from meshd.post import Text, encode_text
 from meshd.proto import message as msg
+from meshd.proto.keyset import KeySet
 from tests.homes import PLAZA, Home, Stranger, Table, key
 from tests.wire import HOUR, WALL_MS, Author, hello
 
@@ -160,13 +161,13 @@ def test_S04_parents_that_are_dated_after_their_child_are_shown_before_it(table:
 def test_S05_a_peer_that_claims_to_have_the_same_hides_nothing(table: Table) -> None:
     oak, elm = table.home(), table.home()
     oak.post("hidden by the liar")
-    _, count, fingerprint = elm.node.exchange.hello(table.now())
+    _, count, fingerprint = elm.node.exchange.holding(table.now())
     liar = Stranger(elm, greeting=[hello(key_count=count, fingerprint=fingerprint), msg.Tags(bytes(1024))])
     table.settle()
 
     def lie() -> None:
         for question in liar.heard(msg.Reconcile):
-            liar.say(msg.Reconcile(1, question.round, HOUR, count, b"\x61"))  # "nothing differs"
+            liar.say(msg.Reconcile(1, question.round, HOUR, 0, b"\x61"))  # "nothing differs"
         liar.got.clear()
 
     table.link(oak, elm)

@@ -1,0 +1,159 @@
+"""When nodes reconcile, whom they ask, and whom they let wait."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshd.limits import (
+    RECONCILE_IDLE_MS,
+    RECONCILE_JITTER_MS,
+    RECONCILE_MAX_MS,
+    RECONCILE_MIN_MS,
+    ROUND_MS,
+    TAKING_IN_MS,
+    TURN_EACH_MS,
+    TURN_MS,
+)
+from meshd.proto.message import Reconcile
+from meshd.proto.rounds import Rounds
+
+QUESTION = Reconcile(0, 1, 500_000, 10, b"\x61")
+
+
+@pytest.fixture
+def rounds() -> Rounds:
+    return Rounds(random.Random(1), 0)
+
+
+def run_one(rounds: Rounds, link: int, mono_ms: int, *, differed: bool) -> None:
+    """A round of ours with this link, from its begin to its end."""
+    number = rounds.begin(link, 500_000, mono_ms)
+    current = rounds.current(link, number)
+    assert current is not None
+    current.differed = differed
+    rounds.ended(link, mono_ms)
+
+
+def next_due(rounds: Rounds) -> int:
+    deadline = rounds.next_deadline()
+    assert deadline is not None
+    return deadline
+
+
+def test_without_links_nothing_is_due(rounds: Rounds) -> None:
+    assert rounds.next_deadline() is None
+    assert rounds.due(10**6) == []
+
+
+def test_who_asks_first_does_so_after_a_short_jitter(rounds: Rounds) -> None:
+    rounds.opened(1, ask=True, mono_ms=0)
+    rounds.opened(2, ask=False, mono_ms=0)
+    first_ms = next_due(rounds)
+    assert 0 <= first_ms < RECONCILE_JITTER_MS
+    assert rounds.due(first_ms - 1) == []
+    assert rounds.due(first_ms) == [1]
+    assert rounds.due(RECONCILE_MIN_MS - 1) == []
+
+
+def test_later_rounds_go_to_one_link_at_random_and_rarer_while_nothing_differs(rounds: Rounds) -> None:
+    for link in (1, 2, 3):
+        rounds.opened(link, ask=False, mono_ms=0)
+    now_ms, asked, pauses = 0, set(), []
+    for _ in range(30):
+        pauses.append(next_due(rounds) - now_ms)
+        now_ms += pauses[-1]
+        (link,) = rounds.due(now_ms)
+        asked.add(link)
+        run_one(rounds, link, now_ms, differed=False)
+    assert asked == {1, 2, 3}
+    assert RECONCILE_MIN_MS <= pauses[0] <= RECONCILE_MAX_MS
+    assert all(RECONCILE_IDLE_MS * 0.85 <= pause <= RECONCILE_IDLE_MS for pause in pauses[10:])
+    run_one(rounds, 1, now_ms, differed=True)
+    assert RECONCILE_MIN_MS <= next_due(rounds) - now_ms <= RECONCILE_MAX_MS
+
+
+def test_a_link_has_one_round_at_a_time_and_a_stalled_one_is_given_up(rounds: Rounds) -> None:
+    rounds.opened(1, ask=True, mono_ms=0)
+    rounds.due(RECONCILE_JITTER_MS)
+    number = rounds.begin(1, 500_000, 100)
+    rounds.all_due(100)
+    assert rounds.due(100) == [] and rounds.is_open(1)
+    rounds.stepped(1, 20_000)
+    assert rounds.due(20_000 + ROUND_MS - 1) == [] and rounds.current(1, number)
+    rounds.due(20_000 + ROUND_MS)
+    assert rounds.current(1, number) is None
+
+
+def test_an_answer_belongs_to_its_round_and_link(rounds: Rounds) -> None:
+    rounds.opened(1, ask=False, mono_ms=0)
+    rounds.opened(2, ask=False, mono_ms=0)
+    number = rounds.begin(1, 500_000, 0)
+    assert rounds.current(1, number + 1) is None
+    assert rounds.current(2, number) is None
+    assert rounds.current(1, number) is not None
+    rounds.closed(1)
+    assert rounds.current(1, number) is None
+
+
+def test_while_one_link_brings_others_wait_and_are_answered_after_silence(rounds: Rounds) -> None:
+    for link in (1, 2, 3):
+        rounds.opened(link, ask=False, mono_ms=0)
+    rounds.taking_in(1, 0)
+    assert not rounds.park(1, QUESTION, 10)
+    assert rounds.park(2, QUESTION, 10) and rounds.park(3, QUESTION, 11)
+    rounds.taking_in(1, 200, new=100)
+    assert rounds.unparked(200 + TAKING_IN_MS - 1) is None
+    assert next_due(rounds) == 200 + TAKING_IN_MS
+    assert rounds.unparked(200 + TAKING_IN_MS) == (2, QUESTION)
+    assert rounds.park(1, QUESTION, 200 + TAKING_IN_MS)  # behind link 3, which waits longer
+    assert rounds.unparked(200 + TAKING_IN_MS) == (3, QUESTION)
+    assert rounds.unparked(200 + TAKING_IN_MS) == (1, QUESTION)
+    assert rounds.unparked(200 + TAKING_IN_MS) is None
+
+
+def test_a_turn_without_envelopes_ends(rounds: Rounds) -> None:
+    for now_ms in range(0, TURN_MS, 100):
+        rounds.taking_in(1, now_ms)
+        assert rounds.is_taking_in(now_ms)
+    assert not rounds.is_taking_in(TURN_MS)
+
+
+def test_a_turn_lasts_while_enough_comes(rounds: Rounds) -> None:
+    per_step = 100 // TURN_EACH_MS
+    for now_ms in range(0, 20 * TURN_MS, 100):
+        rounds.taking_in(1, now_ms, new=per_step)
+        assert rounds.is_taking_in(now_ms)
+    rounds.taking_in(1, 20 * TURN_MS, new=10**6)  # and nobody saves up for later
+    assert not rounds.is_taking_in(21 * TURN_MS)
+
+
+def test_a_link_that_closes_ends_its_turn_and_is_no_longer_answered(rounds: Rounds) -> None:
+    rounds.opened(1, ask=False, mono_ms=0)
+    rounds.opened(2, ask=False, mono_ms=0)
+    rounds.taking_in(1, 0)
+    rounds.park(2, QUESTION, 1)
+    rounds.closed(2)
+    rounds.closed(1)
+    assert not rounds.is_taking_in(2) and rounds.unparked(2) is None
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.booleans(), st.integers(1, 400)), min_size=1, max_size=200))
+def test_whoever_waits_is_answered(claims: list[tuple[int, bool, int]]) -> None:
+    """Whatever links 1 to 4 claim or bring a little of, link 9 is answered within a turn of each and a silence."""
+    rounds = Rounds(random.Random(1), 0)
+    now_ms = 0
+    asked_ms: int | None = None
+    for link, brings, pause_ms in claims:
+        if not rounds.park(link, QUESTION, now_ms):
+            rounds.taking_in(link, now_ms, new=int(brings))
+        if asked_ms is None and rounds.park(9, QUESTION, now_ms):
+            asked_ms = now_ms
+        while (unparked := rounds.unparked(now_ms)) is not None:
+            if unparked[0] == 9:
+                asked_ms = None
+            else:
+                rounds.taking_in(unparked[0], now_ms)
+        now_ms += pause_ms
+        assert asked_ms is None or now_ms - asked_ms <= 5 * (TURN_MS + TAKING_IN_MS + 400)
