@@ -161,8 +161,8 @@ def test_S04_parents_that_are_dated_after_their_child_are_shown_before_it(table:
 def test_S05_a_peer_that_claims_to_have_the_same_hides_nothing(table: Table) -> None:
     oak, elm = table.home(), table.home()
     oak.post("hidden by the liar")
-    _, count, fingerprint = elm.node.exchange.holding(table.now())
-    liar = Stranger(elm, greeting=[hello(key_count=count, fingerprint=fingerprint), msg.Tags(bytes(1024))])
+    same = hello(floor_hour=elm.node.exchange.floor_hour(table.now()), fingerprint=KeySet().fingerprint(0, 0))
+    liar = Stranger(elm, greeting=[same, msg.Tags(bytes(msg.TAGS_SIZE))])
     table.settle()
 
     def lie() -> None:
