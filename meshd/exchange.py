@@ -11,12 +11,14 @@ Receipts: a peer that sends `have` or `give` for a post of our own holds it; eac
 import random
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 
 from meshd import codec
 from meshd.events import Now
 from meshd.ids import REFERENCE_SIZE, key_reference
 from meshd.intake import Intake
 from meshd.limits import (
+    ANNOUNCED_MAX,
     EXPIRES_SOON_S,
     EXPIRY_AHEAD_HOURS_MAX,
     GIVE_SIZE_MAX,
@@ -24,6 +26,7 @@ from meshd.limits import (
     LOOK_UP_BUDGET,
     RECONCILE_FRAME_SIZE,
     REFERENCES_MAX,
+    WANTS_MAX,
 )
 from meshd.post import HOUR_MS
 from meshd.proto.gossip import Outflow, Wanted
@@ -34,6 +37,14 @@ from meshd.proto.rounds import Rounds
 from meshd.store.carry import Carry
 
 _BATCH = 256  # bodies looked up at a time
+
+
+class Holding(NamedTuple):
+    """What a hello tells of a set: from which hour on, how many, and their fingerprint."""
+
+    floor_hour: int
+    key_count: int
+    fingerprint: bytes
 
 
 class Exchange:
@@ -52,6 +63,7 @@ class Exchange:
         self.rounds = Rounds(rng, now.mono_ms)
         self._wanted = Wanted()
         self._outflows: dict[int, Outflow] = {}
+        self._told: dict[int, Holding] = {}  # what our hello said, until the session is open
         self._floors: dict[int, int] = {}  # the floor hour that each peer last told
         self._own: OrderedDict[bytes, tuple[bytes, set[int]]] = OrderedDict()  # reference → id, holders
         self._held: list[bytes] = []
@@ -63,27 +75,33 @@ class Exchange:
         """The first hour that is compared: what expires within 15 minutes is left out."""
         return (now.wall_ms + EXPIRES_SOON_S * 1000) // HOUR_MS + 1
 
-    def hello(self, now: Now) -> tuple[int, int, bytes]:
-        """Our floor hour, and the count and fingerprint of what we hold from there on."""
+    def holding(self, now: Now) -> Holding:
+        """What we hold now, as a hello tells it."""
         floor_hour = self.floor_hour(now)
         first = self._keyset.rank(floor_hour.to_bytes(8, "big"))
-        return floor_hour, len(self._keyset) - first, self._keyset.fingerprint(first, len(self._keyset))
+        count, fingerprint = len(self._keyset) - first, self._keyset.fingerprint(first, len(self._keyset))
+        return Holding(floor_hour, count, fingerprint)
 
-    def greeted(self, link: int) -> None:
-        """We told a link what we hold; what comes from now on is for it too, once its session is open."""
+    def greet(self, link: int, now: Now) -> Holding:
+        """What to tell a link in our hello; what comes from now on is for it too, once its session is open."""
         self._outflows[link] = Outflow()
+        self._told[link] = self.holding(now)
+        return self._told[link]
 
     def opened(self, link: int, hello: Hello, *, dialled: bool, now: Now) -> None:
-        """A session is open: the side that has more asks first, the dialler if both have as many."""
-        floor_hour, count, fingerprint = self.hello(now)
+        """A session is open: the side whose hello told of more asks first, the dialler if both told of as many."""
+        told = self._told.pop(link)
         self._floors[link] = hello.floor_hour
-        equal = (floor_hour, count, fingerprint) == (hello.floor_hour, hello.key_count, hello.fingerprint)
-        ask = not equal and (count > hello.key_count or (count == hello.key_count and dialled))
+        equal = told == (hello.floor_hour, hello.key_count, hello.fingerprint)
+        ask = not equal and (
+            told.key_count > hello.key_count or (told.key_count == hello.key_count and dialled)
+        )
         self.rounds.opened(link, ask=ask, mono_ms=now.mono_ms)
 
     def closed(self, link: int) -> None:
         """A session is gone, with all that was queued for it."""
         self._outflows.pop(link, None)
+        self._told.pop(link, None)
         self._floors.pop(link, None)
         self._wanted.closed(link)
         self.rounds.closed(link)
@@ -105,7 +123,7 @@ class Exchange:
                 self._give(link, fresh, codec.split(envelopes), via, now)
             case Gone(ids):
                 for short in codec.chop(ids, SHORT_ID_SIZE, REFERENCES_MAX):
-                    self._wanted.came(short)
+                    self._wanted.gone(short, link)
 
     def _give(self, link: int, fresh: int, raws: list[bytes], via: str, now: Now) -> None:
         taken = self._intake.take(raws, via, now)
@@ -129,10 +147,11 @@ class Exchange:
             in_time = first_hour < int.from_bytes(reference[:4], "big") <= last_hour
             if in_time and self._keyset.starting_with(bytes(4) + reference) is None:
                 lacking.append(reference[4:])
-        self._want(link, lacking, now)
+        self._want(link, lacking, ANNOUNCED_MAX, now)
 
-    def _want(self, link: int, ids: list[bytes], now: Now) -> None:
-        asked = self._wanted.ask(ids, link, now.mono_ms)
+    def _want(self, link: int, ids: list[bytes], most: int, now: Now) -> None:
+        timely = [short for short in ids if not self._intake.is_untimely(short, now)]
+        asked = self._wanted.ask(timely, link, most, now.mono_ms)
         for start in range(0, len(asked), REFERENCES_MAX):
             self._send(link, Want(b"".join(asked[start : start + REFERENCES_MAX])))
 
@@ -169,7 +188,7 @@ class Exchange:
             return
         found = Initiator(self._keyset, current.floor_hour, RECONCILE_FRAME_SIZE).receive(answer.payload)
         self._outflows[link].ask([key[8:24] for key in found.have])
-        self._want(link, [short[:SHORT_ID_SIZE] for short in found.need], now)
+        self._want(link, [short[:SHORT_ID_SIZE] for short in found.need], WANTS_MAX, now)
         if found.have or found.need:
             current.differed = True
         if found.reply is None:

@@ -2,8 +2,8 @@
 
 The rule is the order of the checks, cheapest first and everything before any state changes: size and shape (envelope),
 known already (the set), refused before (by the hash of its bytes, never by a claimed id), time, signature. A post
-that is refused for reasons of time is not remembered, because our clock may be the wrong one. Only a malformed
-envelope or a bad signature is the peer's fault; what it gave before that is kept.
+that is refused for reasons of time is not asked for again for a minute, and then it is, because our clock may have been
+the wrong one. Only a malformed envelope or a bad signature is the peer's fault; what it gave before that is kept.
 
 An envelope commits in `carry` first. The log then opens what belongs to a channel joined here, and keeps the position
 in carry up to which it has looked, so a crash in between, or a log that is closed, only delays. Joining a channel sets
@@ -21,13 +21,15 @@ from meshd.envelope import Envelope
 from meshd.errors import PeerError
 from meshd.events import Now
 from meshd.hlc import Clock
-from meshd.limits import EXPIRY_AHEAD_HOURS_MAX, HLC_REFUSE_MS, STEP_BUDGET
+from meshd.limits import EXPIRY_AHEAD_HOURS_MAX, HLC_REFUSE_MS, STEP_BUDGET, UNTIMELY_MS
 from meshd.post import HOUR_MS
 from meshd.proto.keyset import KeySet
+from meshd.proto.message import SHORT_ID_SIZE
 from meshd.store.carry import Carry
 from meshd.store.log import Log
 
 REFUSED_MAX = 4096  # hashes of refused bytes that are remembered
+UNTIMELY_MAX = 16_384  # short ids of what was refused for reasons of time; over it, some are asked for again
 ADMITTED_MAX = 4096  # author keys whose point was checked
 VERIFY_BATCH = 64  # signatures verified before the first bad one among them is noticed: 3 ms
 
@@ -53,8 +55,9 @@ class Intake:
     ) -> None:
         self._verify_many = verify_many
         self._carry, self._log, self._keyset, self._clock = carry, log, keyset, clock
-        self._refused: OrderedDict[bytes, None] = OrderedDict()
-        self._admitted: OrderedDict[bytes, None] = OrderedDict()
+        self._refused: OrderedDict[bytes, int] = OrderedDict()
+        self._untimely: OrderedDict[bytes, int] = OrderedDict()  # short id → when it was refused for its time
+        self._admitted: OrderedDict[bytes, int] = OrderedDict()
         self.advanced: int | None = None  # cursor of the newest post in the log since this was last taken
         if log is not None and log.opened() > carry.last_sequence():
             log.set_opened(
@@ -71,7 +74,10 @@ class Intake:
         try:
             for raw in raws:
                 parsed = envelope.parse(raw)
-                if parsed is None or self._out_of_time(parsed, now):
+                if parsed is None:
+                    continue
+                if self._out_of_time(parsed, now):
+                    _remember(self._untimely, parsed.id[:SHORT_ID_SIZE], now.mono_ms, UNTIMELY_MAX)
                     continue
                 if self._keyset.insert(parsed.key):
                     new.append(parsed)
@@ -79,9 +85,13 @@ class Intake:
                     known.append(parsed.key)
         except PeerError as malformed:
             error = malformed
-        accepted, forged = self._verified(new)
+        accepted, forged = self._verified(new, now)
         for parsed in accepted:
             self._clock.observe(parsed.post.hlc, now.wall_ms)
+        if forged is not None:
+            known = [
+                key for key in known if key in self._keyset
+            ]  # the good one behind a forged one is not held
         return Taken(self._store(accepted, via, now), known, forged or error)
 
     def add_own(self, made: Envelope, now: Now) -> tuple[int, bytes]:
@@ -90,6 +100,10 @@ class Intake:
             raise RuntimeError("a post of our own twice")
         return self._store([made], "own", now)[0]
 
+    def is_untimely(self, short: bytes, now: Now) -> bool:
+        """Whether the envelope with this short id was refused for reasons of time less than UNTIMELY_MS ago."""
+        return self._untimely.get(short, -UNTIMELY_MS) + UNTIMELY_MS > now.mono_ms
+
     def _out_of_time(self, parsed: Envelope, now: Now) -> bool:
         """Expired, or further ahead than clocks differ: refused in silence, and never remembered."""
         hours_left = parsed.expiry_hour - now.wall_ms // HOUR_MS
@@ -97,7 +111,7 @@ class Intake:
             not 0 < hours_left <= EXPIRY_AHEAD_HOURS_MAX or parsed.post.time_ms > now.wall_ms + HLC_REFUSE_MS
         )
 
-    def _verified(self, new: list[Envelope]) -> tuple[list[Envelope], PeerError | None]:
+    def _verified(self, new: list[Envelope], now: Now) -> tuple[list[Envelope], PeerError | None]:
         """Those before the first whose author or signature is wrong, and what is wrong with that one. It and all
         behind it leave the set again."""
         for start in range(0, len(new), VERIFY_BATCH):
@@ -110,11 +124,13 @@ class Intake:
                 if not fault and not signed[place - start]:
                     fault = "a signature that does not verify"
                 if fault:
-                    _remember(self._refused, blake2b(parsed.raw, digest_size=16).digest(), REFUSED_MAX)
+                    _remember(
+                        self._refused, blake2b(parsed.raw, digest_size=16).digest(), now.mono_ms, REFUSED_MAX
+                    )
                     for refused in new[place:]:
                         self._keyset.remove(refused.key)
                     return new[:place], PeerError(fault)
-                _remember(self._admitted, parsed.post.author, ADMITTED_MAX)
+                _remember(self._admitted, parsed.post.author, now.mono_ms, ADMITTED_MAX)
         return new, None
 
     def _fault(self, parsed: Envelope) -> str:
@@ -178,8 +194,9 @@ class Intake:
             self._log.set_last_hlc(self._clock.last)
 
 
-def _remember(known: OrderedDict[bytes, None], item: bytes, most: int) -> None:
-    if item not in known:
-        known[item] = None
-        if len(known) > most:
-            known.popitem(last=False)
+def _remember(known: OrderedDict[bytes, int], item: bytes, mono_ms: int, most: int) -> None:
+    """Note an item and when it was seen last; the one not seen for longest goes when there are too many."""
+    known[item] = mono_ms
+    known.move_to_end(item)
+    if len(known) > most:
+        known.popitem(last=False)

@@ -11,7 +11,6 @@ NAME_SIZE_MAX = 64  # a name, in UTF-8 bytes
 SEQUENCE_MAX = 2**32 - 1  # one author never gets there; fits an SQLite integer many times over
 INCARNATION_MAX = 2**63 - 1  # random 63 bits: what SQLite can hold
 HLC_MAX = 2**63 - 1  # 48 bits of milliseconds and 16 of counter, kept inside an SQLite integer
-HOUR_MAX = 2**32 - 1  # an expiry hour is 32 bits in a reference
 ENVELOPE_SIZE_MAX = 34_000  # the largest padding class of a sealed envelope and its header
 KEEP_HOURS = {"6h": 6, "24h": 24, "72h": 72, "7d": 168}  # the keep classes a person chooses from
 KEEP_DEFAULT = "72h"  # long enough for a post to cross a city by people meeting
@@ -57,9 +56,6 @@ RECONCILE_FRAME_SIZE = 256 * 1024  # negentropy's frame limit: one step of a hug
 RECONCILE_RANGES_MAX = 40_000  # ranges of one message: twice what an honest full one holds; bounds its work
 EXPIRES_SOON_S = 15 * 60  # what expires this soon is left out: clocks differ
 
-# Gossip
-FRESH_MS = 20  # announcements are batched this long
-
 # Discovery and dialling (protocol.md, "Discovery")
 CANDIDATES_MAX = 256  # addresses learned from mDNS, kept in memory only
 ADDRESSES_PER_INSTANCE_MAX = 8  # one laptop has few
@@ -99,7 +95,10 @@ PASSPHRASE_SIZE_MAX = 1024  # bytes: longer than anybody types, and bounds what 
 KEYSLOT_SIZE_MAX = 1024  # it has 163 bytes; bounds what is read of a file that is something else
 
 # What is asked for
-WANTS_MAX = 100_000  # ids one link may ask for, or we may wait for: a day of a busy town
+OWED_MAX = 100_000  # ids one link may ask us for at a time: a day of a busy town
+WANTS_MAX = 16_384  # ids awaited from one link after a round showed that it has them; more come with the next round
+ANNOUNCED_MAX = 4_096  # ids awaited from one link because it announced them: an announcement costs nothing to invent
+UNTIMELY_MS = 60_000  # what was refused for reasons of time is not asked for again for so long
 WANTED_MS = 10_000  # after this, somebody else is asked
 ROUND_MS = 30_000  # a round that made no step for so long is given up
 TAKING_IN_MS = 300  # silence after which a link has brought all it had, and others are answered

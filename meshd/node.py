@@ -199,8 +199,7 @@ class Node:
 
     def _greeting(self, link: int) -> tuple[msg.Message, ...]:
         """Hello, and as many tags as there could be contacts: nobody is recognised yet, so all are random."""
-        floor_hour, count, fingerprint = self.exchange.hello(self._now)
-        self.exchange.greeted(link)
+        floor_hour, count, fingerprint = self.exchange.greet(link, self._now)
         wall_hour = self._now.wall_ms // HOUR_MS
         versions = bytes((msg.VERSION,))
         hello = msg.Hello(

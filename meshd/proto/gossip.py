@@ -10,9 +10,10 @@ arrival first, what it asked for or was shown to lack (protocol.md, "Gossip").
 """
 
 from bisect import insort
-from collections import deque
+from collections import Counter, deque
+from itertools import takewhile
 
-from meshd.limits import WANTED_MS, WANTS_MAX
+from meshd.limits import OWED_MAX, WANTED_MS
 
 Short = bytes  # the first 16 bytes of an envelope id
 
@@ -28,8 +29,8 @@ class Outflow:
         self._owed_set: set[int] = set()
 
     def ask(self, ids: list[Short]) -> None:
-        """The peer lacks these; over WANTS_MAX the rest waits for a later round."""
-        room = WANTS_MAX - len(self.asked) - len(self._owed)
+        """The peer lacks these; over OWED_MAX the rest waits for a later round."""
+        room = OWED_MAX - len(self.asked) - len(self._owed)
         self.asked.extend(ids[: max(room, 0)])
 
     def owe(self, sequences: list[int]) -> None:
@@ -55,43 +56,58 @@ class Outflow:
 
 
 class Wanted:
-    """What was asked for and has not come: one link at a time, for WANTED_MS."""
+    """What was asked for and has not come: each from one link, for WANTED_MS; so many from each link and no more, so
+    that one which announces what it does not give keeps nobody from what others have."""
 
     def __init__(self) -> None:
         self._asked: dict[Short, tuple[int, int]] = {}  # id → link and deadline, earliest deadline first
+        self._counts: Counter[int] = Counter()  # by link
 
-    def ask(self, ids: list[Short], link: int, mono_ms: int) -> list[Short]:
-        """Those of `ids` that nobody is being asked for; they count as asked from `link` now."""
+    def ask(self, ids: list[Short], link: int, most: int, mono_ms: int) -> list[Short]:
+        """Those of `ids` that nobody is being asked for, up to `most` awaited from this link in all; they count as
+        asked from it now."""
         asked = []
         for short in ids:
-            if short not in self._asked and len(self._asked) < WANTS_MAX:
+            if self._counts[link] >= most:
+                break
+            if short not in self._asked:
                 self._asked[short] = link, mono_ms + WANTED_MS
+                self._counts[link] += 1
                 asked.append(short)
         return asked
 
     def came(self, short: Short) -> None:
-        """It is here, or will not come from where we asked."""
-        self._asked.pop(short, None)
+        """It is here."""
+        self._forget(short)
+
+    def gone(self, short: Short, link: int) -> None:
+        """It will not come from this link."""
+        if self._asked.get(short, (None, 0))[0] == link:
+            self._forget(short)
 
     def closed(self, link: int) -> None:
         """Nothing comes from this link any more."""
-        self._asked = {short: pending for short, pending in self._asked.items() if pending[0] != link}
+        for short in [short for short, (asked, _) in self._asked.items() if asked == link]:
+            self._forget(short)
 
     def count(self, link: int) -> int:
         """How many envelopes are still awaited from this link."""
-        return sum(1 for asked, _ in self._asked.values() if asked == link)
+        return self._counts[link]
 
     def expired(self, mono_ms: int) -> bool:
         """Forget what did not come in time; whether there was any."""
-        late = []
-        for short, (_, deadline_ms) in self._asked.items():
-            if deadline_ms > mono_ms:
-                break
-            late.append(short)
+        late = list(takewhile(lambda short: self._asked[short][1] <= mono_ms, self._asked))
         for short in late:
-            del self._asked[short]
+            self._forget(short)
         return bool(late)
 
     def next_deadline(self) -> int | None:
         """When `expired` forgets something."""
         return next((deadline_ms for _, deadline_ms in self._asked.values()), None)
+
+    def _forget(self, short: Short) -> None:
+        if short in self._asked:
+            link, _ = self._asked.pop(short)
+            self._counts[link] -= 1
+            if not self._counts[link]:
+                del self._counts[link]

@@ -1,0 +1,86 @@
+"""What a link is still to be given, and what was asked for and has not come."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshd.limits import OWED_MAX, WANTED_MS
+from meshd.proto.gossip import Outflow, Wanted
+
+A, B, C = (bytes((number,)) * 16 for number in range(3))
+sequences = st.lists(st.integers(1, 60), max_size=30)
+
+
+def ids(count: int, first: int = 0) -> list[bytes]:
+    return [number.to_bytes(16, "big") for number in range(first, first + count)]
+
+
+@given(st.lists(st.one_of(sequences, st.integers(1, 20)), max_size=30))
+def test_what_is_owed_is_given_once_and_the_oldest_first(steps: list[list[int] | int]) -> None:
+    outflow = Outflow()
+    owed: set[int] = set()
+    for step in steps:
+        if isinstance(step, int):
+            assert outflow.next_owed(step) == sorted(owed)[:step]
+            owed -= set(sorted(owed)[:step])
+        else:
+            outflow.owe(list(dict.fromkeys(step)))
+            owed |= set(step)
+    assert outflow.owing() == bool(owed)
+    assert outflow.next_owed(100) == sorted(owed)
+
+
+def test_what_one_link_asks_for_is_bounded() -> None:
+    outflow = Outflow()
+    outflow.owe(list(range(10)))
+    outflow.ask(ids(OWED_MAX))
+    outflow.ask(ids(10, OWED_MAX))
+    assert len(outflow.asked) == OWED_MAX - 10
+    assert outflow.asked[-1] == ids(1, OWED_MAX - 11)[0]
+
+
+def test_one_link_at_a_time_is_asked_for_an_envelope() -> None:
+    wanted = Wanted()
+    assert wanted.ask([A, B], 1, 10, 0) == [A, B]
+    assert wanted.ask([A, C], 2, 10, 5) == [C]
+    assert (wanted.count(1), wanted.count(2)) == (2, 1)
+    wanted.came(A)
+    assert wanted.ask([A], 2, 10, 6) == [A]
+
+
+def test_what_does_not_come_may_be_asked_for_elsewhere() -> None:
+    wanted = Wanted()
+    wanted.ask([A], 1, 10, 0)
+    wanted.ask([B], 1, 10, 7)
+    assert wanted.next_deadline() == WANTED_MS
+    assert not wanted.expired(WANTED_MS - 1)
+    assert wanted.expired(WANTED_MS)
+    assert wanted.ask([A, B], 2, 10, WANTED_MS) == [A]
+    assert wanted.next_deadline() == WANTED_MS + 7
+
+
+def test_what_a_closed_link_owed_may_be_asked_for_elsewhere_at_once() -> None:
+    wanted = Wanted()
+    wanted.ask([A, B], 1, 10, 0)
+    wanted.ask([C], 2, 10, 0)
+    wanted.closed(1)
+    assert wanted.ask([A, B, C], 3, 10, 1) == [A, B]
+    assert (wanted.count(1), wanted.count(2), wanted.count(3)) == (0, 1, 2)
+
+
+def test_what_is_awaited_from_one_link_is_bounded_and_takes_no_room_from_others() -> None:
+    wanted = Wanted()
+    assert wanted.ask(ids(7), 1, 5, 0) == ids(5)
+    assert wanted.ask(ids(7), 1, 5, 1) == []
+    assert wanted.ask(ids(7), 2, 5, 1) == ids(2, 5)
+    wanted.came(ids(1)[0])
+    assert wanted.ask(ids(9), 1, 5, 2) == ids(1)
+
+
+def test_only_who_was_asked_can_say_that_it_is_gone() -> None:
+    wanted = Wanted()
+    wanted.ask([A], 1, 10, 0)
+    wanted.gone(A, 2)
+    wanted.gone(B, 1)
+    assert wanted.ask([A], 2, 10, 1) == []
+    wanted.gone(A, 1)
+    assert wanted.ask([A], 2, 10, 1) == [A]
