@@ -1,10 +1,23 @@
 """Whom to dial and when: back-off, turns, bounds, and which of two crossed links stays."""
 
 import random
+from itertools import product
+
+import pytest
 
 from meshd.ids import Address
-from meshd.limits import DIALS_MAX
-from meshd.proto.peers import Peers
+from meshd.limits import (
+    ADDRESSES_PER_INSTANCE_MAX,
+    BACKOFF_EACH_MS,
+    BACKOFF_FEW_MS,
+    BACKOFF_MAX_MS,
+    BACKOFF_MIN_MS,
+    CANDIDATES_MAX,
+    CROSSED_MS,
+    DIALS_MAX,
+    LASTING_MS,
+)
+from meshd.proto.peers import SECOND_DIALLER_MS, Peers, crossed
 
 
 def address(number: int) -> Address:
@@ -40,3 +53,145 @@ def test_a_dial_ends_though_the_instance_has_other_addresses_by_then() -> None:
     peers.found("peer0", [address(7), address(0)], first=True, mono_ms=5)
     peers.failed(address(0), "refused", 10)
     assert len(peers.due(16, 120_000)) == 1
+
+
+def typed(*numbers: int) -> Peers:
+    peers = Peers(random.Random(1))
+    for number in numbers:
+        peers.add_typed(address(number), 0)
+    return peers
+
+
+def pauses(peers: Peers, turns: int) -> list[int]:
+    """The pauses after so many failed dials of the only target that is due."""
+    now_ms, found = 0, []
+    for _ in range(turns):
+        (dialled,) = peers.due(1, now_ms)
+        peers.failed(dialled, "refused", now_ms)
+        deadline = peers.next_deadline()
+        assert deadline is not None
+        found.append(deadline - now_ms)
+        now_ms = deadline
+    return found
+
+
+def test_a_single_target_is_tried_ever_more_rarely_but_often() -> None:
+    found = pauses(typed(1), 12)
+    assert BACKOFF_MIN_MS * 3 // 4 <= found[0] < BACKOFF_MIN_MS * 5 // 4
+    assert all(BACKOFF_FEW_MS * 3 // 4 <= pause < BACKOFF_FEW_MS * 5 // 4 for pause in found[6:])
+
+
+def test_many_targets_take_turns() -> None:
+    peers = found(CANDIDATES_MAX)
+    for now_ms in range(0, 20 * BACKOFF_MAX_MS, 500):
+        for dialled in peers.due(DIALS_MAX, now_ms):
+            peers.failed(dialled, "refused", now_ms)
+    longest = max(target.due_ms for target in peers.targets()) - 20 * BACKOFF_MAX_MS
+    most_ms = min(BACKOFF_EACH_MS * CANDIDATES_MAX, BACKOFF_MAX_MS)
+    assert most_ms // 2 < longest < most_ms * 5 // 4
+
+
+def test_a_link_that_lasted_starts_the_pauses_anew_and_a_short_one_does_not() -> None:
+    after = {}
+    for open_ms in (LASTING_MS - 1, LASTING_MS):
+        peers = typed(1)
+        pauses(peers, 8)
+        now_ms = 10**6
+        peers.due(1, now_ms)
+        peers.dialled(address(1), 5)
+        peers.opened(5, now_ms)
+        assert peers.next_deadline() is None
+        peers.closed(5, "gone", now_ms + open_ms)
+        deadline = peers.next_deadline()
+        assert deadline is not None
+        after[open_ms] = deadline - now_ms - open_ms
+    assert after[LASTING_MS] < BACKOFF_MIN_MS * 5 // 4 < after[LASTING_MS - 1]
+
+
+def test_the_addresses_of_an_instance_are_tried_one_after_the_other_at_once() -> None:
+    peers = Peers(random.Random(1))
+    peers.found("peer", [address(1), address(2)], first=True, mono_ms=0)
+    assert peers.due(9, 0) == [address(1)]
+    peers.failed(address(1), "refused", 10)
+    assert peers.due(9, 10) == [address(2)]
+    peers.failed(address(2), "refused", 20)
+    assert peers.due(9, 20) == []
+
+
+def test_the_second_of_two_that_find_each_other_waits() -> None:
+    peers = Peers(random.Random(1))
+    peers.found("peer", [address(1)], first=False, mono_ms=0)
+    assert peers.due(9, SECOND_DIALLER_MS - 1) == []
+    assert peers.due(9, SECOND_DIALLER_MS) == [address(1)]
+
+
+def test_M01_candidates_and_their_addresses_are_bounded() -> None:
+    peers = found(CANDIDATES_MAX + 5)
+    assert len(peers.targets()) == CANDIDATES_MAX
+    peers.add_typed(address(1), 0)  # what the user types in has room
+    assert len(peers.targets()) == CANDIDATES_MAX + 1
+    few = Peers(random.Random(1))
+    few.found("peer", [address(number) for number in range(50)], first=True, mono_ms=0)
+    assert len(few.targets()[0].addresses) == ADDRESSES_PER_INSTANCE_MAX
+
+
+def test_a_network_change_forgets_what_was_found_and_tries_what_was_typed_in() -> None:
+    peers = typed(1)
+    peers.found("peer", [address(2)], first=True, mono_ms=0)
+    peers.due(9, 0)
+    peers.network_changed(50)
+    assert peers.due(9, 50) == [address(1)]
+
+
+def test_a_target_that_is_linked_already_waits_for_that_links_end() -> None:
+    peers = typed(1)
+    peers.due(9, 0)
+    peers.dialled(address(1), 5)
+    peers.same_as(5, 3)
+    peers.closed(5, "there is a link to that peer already", 10)
+    assert peers.next_deadline() is None
+    peers.closed(3, "gone", 20)
+    assert peers.next_deadline() is not None
+
+
+def test_our_own_address_is_not_dialled_again() -> None:
+    peers = typed(1)
+    peers.due(9, 0)
+    peers.dialled(address(1), 5)
+    peers.same_as(5, None)
+    peers.closed(5, "that is this node itself", 10)
+    assert peers.next_deadline() is None and peers.targets()[0].ours
+
+
+def test_a_dropped_target_is_gone_and_a_late_answer_to_its_dial_is_nothing() -> None:
+    peers = typed(1)
+    peers.due(9, 0)
+    assert peers.drop(str(address(1))) is not None
+    peers.failed(address(1), "refused", 5)
+    peers.dialled(address(1), 5)
+    assert peers.drop(str(address(1))) is None and peers.targets() == []
+
+
+LOW, HIGH = b"\1" * 32, b"\2" * 32
+
+
+@pytest.mark.parametrize(("low_dialled_old", "high_dialled_old"), list(product((True, False), repeat=2)))
+def test_crossed_dials_leave_the_one_of_the_lower_key_on_both_sides(
+    low_dialled_old: bool, high_dialled_old: bool
+) -> None:
+    """Each side may have seen the two links in either order."""
+    keep = crossed(LOW, HIGH, old_dialled=low_dialled_old, new_dialled=not low_dialled_old, old_age_ms=0)
+    assert (keep == "old") == low_dialled_old
+    keep = crossed(HIGH, LOW, old_dialled=high_dialled_old, new_dialled=not high_dialled_old, old_age_ms=0)
+    assert (keep == "old") == (not high_dialled_old)
+
+
+def test_a_later_link_that_the_peer_dialled_replaces_a_corpse() -> None:
+    for old_dialled in (True, False):
+        keep = crossed(LOW, HIGH, old_dialled=old_dialled, new_dialled=False, old_age_ms=CROSSED_MS)
+        assert keep == "new"
+
+
+def test_of_two_that_one_side_dialled_that_side_decides() -> None:
+    assert crossed(LOW, HIGH, old_dialled=True, new_dialled=True, old_age_ms=0) == "old"
+    assert crossed(LOW, HIGH, old_dialled=False, new_dialled=False, old_age_ms=0) == "both"
