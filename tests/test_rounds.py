@@ -82,7 +82,7 @@ def test_a_link_has_one_round_at_a_time_and_a_stalled_one_is_given_up(rounds: Ro
     assert rounds.due(100) == [] and rounds.is_open(1)
     rounds.stepped(1, 20_000)
     assert rounds.due(20_000 + ROUND_MS - 1) == [] and rounds.current(1, number)
-    rounds.due(20_000 + ROUND_MS)
+    assert rounds.due(20_000 + ROUND_MS) == [1]  # and is begun anew
     assert rounds.current(1, number) is None
 
 

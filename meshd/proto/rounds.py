@@ -10,7 +10,7 @@ not once from everybody. That turn ends when nothing comes for TAKING_IN_MS, and
 each new envelope; then whoever waits longest is next. So a link that claims to have more and brings little delays
 the others and stops nobody (protocol.md, "Reconcile").
 
-At most one round of our own is open with a link; one that stalls for ROUND_MS is given up and a later one repeats it.
+At most one round of our own is open with a link; one that stalls for ROUND_MS is given up and begun anew.
 """
 
 import random
@@ -76,6 +76,7 @@ class Rounds:
         """The links to begin a round with now."""
         for link in [link for link, pending in self._open.items() if pending.deadline_ms <= mono_ms]:
             del self._open[link]
+            self._links[link] = mono_ms  # what it would have found is still to be found
         due = [link for link, due_ms in self._links.items() if due_ms is not None and due_ms <= mono_ms]
         for link in due:
             self._links[link] = None
