@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from meshd import codec
+from meshd.errors import PeerError
 from meshd.events import Now
 from meshd.ids import REFERENCE_SIZE, key_reference
 from meshd.intake import Intake
@@ -197,18 +198,24 @@ class Exchange:
             self.rounds.stepped(link, now.mono_ms)
             self._ask(link, answer.round, current.floor_hour, found.reply)
 
-    def tick(self, now: Now) -> None:
-        """Begin the rounds that are due, answer who had to wait, and look up some of what was asked for."""
+    def tick(self, now: Now) -> list[tuple[int, str]]:
+        """Begin the rounds that are due, answer who had to wait, and look up some of what was asked for. Returns the
+        links to close, and why: what waited is only now seen to be malformed."""
+        wrong = []
         if self._wanted.expired(now.mono_ms):
             self.rounds.all_due(now.mono_ms)  # what was announced and never came may be had elsewhere
         while (unparked := self.rounds.unparked(now.mono_ms)) is not None:
-            self._question(*unparked, now, waited=True)
+            try:
+                self._question(*unparked, now, waited=True)
+            except PeerError as error:
+                wrong.append((unparked[0], str(error)))
         for link in self.rounds.due(now.mono_ms):
             self._begin(link, now)
         for link, outflow in self._outflows.items():
             if outflow.asked:
                 self._look_up(link, outflow)
                 break  # one slice an event, whoever it is for
+        return wrong
 
     def _look_up(self, link: int, outflow: Outflow) -> None:
         """Find the next slice of what a link asked for; it is given when all is found, in the order of arrival."""

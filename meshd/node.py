@@ -8,7 +8,8 @@ readers go on from a cursor in the log.
 This file owns the links: which exist, whom they lead to, when they end. What is said over an open link is
 `exchange`'s, what is taken in `intake`'s, whom to dial `proto.peers`', and what clients ask for `commands`'.
 
-A peer that breaks the protocol is dealt with in `_on_bytes`, and nowhere else: its link is closed.
+A peer that breaks the protocol is dealt with in `_on_bytes`, or in `_go_on` if its question had to wait, and nowhere
+else: its link is closed.
 """
 
 import random
@@ -146,7 +147,8 @@ class Node:
         """What is due after every event: long steps, deadlines, dials, and filling the links."""
         if self.intake.behind:
             self.intake.step(now)
-        self.exchange.tick(now)
+        for link, wrong in self.exchange.tick(now):
+            self._hang_up(link, wrong)
         for link, session in list(self.sessions.items()):
             if now.mono_ms >= session.next_deadline() and (reason := session.tick(now.mono_ms)) is not None:
                 self._hang_up(link, reason)

@@ -1,0 +1,66 @@
+"""A whole node as the target: hostile messages behind a good handshake, hostile bytes before it, time that passes.
+
+The rule: whatever strangers say, the node goes on, and what it carries in the end is a set of envelopes that parse,
+verify, and are in time. Its files are real, so an input that no database can hold is found here.
+"""
+
+import random
+from pathlib import Path
+
+from meshd import crypto, envelope
+from meshd.events import BytesReceived, CloseLink, LinkClosed
+from meshd.limits import EXPIRY_AHEAD_HOURS_MAX
+from meshd.post import HOUR_MS
+from tests.fuzz import mutate
+from tests.fuzz.targets import message_bytes
+from tests.homes import Home, Stranger, Table
+from tests.wire import WALL_MS
+
+STRANGERS = 4
+
+
+class FuzzNode:
+    """One node and a few strangers; each input is what one of them says in one read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.table = Table(folder)
+        self.home: Home = self.table.home()
+        self.home.ask("channel.join", name="plaza")
+        self._strangers: dict[int, Stranger] = {}
+        self._seeds = 0
+
+    def __call__(self, rng: random.Random) -> bool:
+        place = rng.randrange(STRANGERS)
+        stranger = self._strangers.get(place)
+        if stranger is None or stranger.down is not None:
+            self._seeds += 1
+            stranger = self._strangers[place] = Stranger(self.home, seed=self._seeds)
+            if rng.random() < 0.9:
+                self.table.settle()
+        elif rng.random() < 0.01:
+            self.home.handle(LinkClosed(stranger.home_link, "cut"))
+            stranger.down = "cut"
+            return False
+        if rng.random() < 0.02:
+            self.table.run(rng.choice((1, 100, 5_000, 40_000)))
+        writer = stranger.session._writer
+        if writer is None:
+            content = mutate.scratched(rng, rng.randbytes(50))
+        else:
+            for _ in range(rng.choice((1, 1, 1, 4))):
+                writer.queue(message_bytes(rng), rng.randrange(4))
+            content = stranger.session.take_output(self.table.now().mono_ms)
+            stranger.session.drained()
+        closes = self.home.handle(BytesReceived(stranger.home_link, content))
+        self.table.settle()
+        return not any(isinstance(effect, CloseLink) for effect in closes)
+
+    def check(self) -> int:
+        """AssertionError unless all that is carried may be; how much that is."""
+        raws = self.home.raws()
+        for raw in raws:
+            parsed = envelope.parse(raw)
+            assert parsed is not None and crypto.verify(*envelope.check(parsed))
+            assert parsed.expiry_hour <= WALL_MS // HOUR_MS + EXPIRY_AHEAD_HOURS_MAX
+        assert len(self.home.node.keyset) == len(raws)
+        return len(raws)
