@@ -58,15 +58,15 @@ def streams(capture: Capture) -> list[tuple[str, str, bytes]]:
     places = ["tcp.stream", "ip.src", "ipv6.src", "tcp.srcport", "ip.dst", "ipv6.dst", "tcp.dstport"]
     pieces: dict[tuple[str, str, str], dict[int, bytes]] = defaultdict(dict)
     for row in capture.fields("tcp.len > 0", *places, "tcp.seq", "tcp.payload"):
-        number, from4, from6, from_port, to4, to6, to_port, start, payload = row
+        number, from4, from6, from_port, to4, to6, to_port, sequence, payload = row
         place = number, f"{from4 or from6}:{from_port}", f"{to4 or to6}:{to_port}"
-        pieces[place][int(start)] = bytes.fromhex(payload)
+        pieces[place][int(sequence) - 1] = bytes.fromhex(payload)
     found = []
     for (_, source, target), segments in pieces.items():
         content = bytearray()
         for start, segment in sorted(segments.items()):
-            assert start - 1 <= len(content), "the capture has a hole"
-            content[start - 1 : start - 1 + len(segment)] = segment
+            assert start <= len(content), "the capture has a hole"
+            content[start : start + len(segment)] = segment
         found.append((source, target, bytes(content)))
     return found
 

@@ -65,6 +65,9 @@ def line() -> Iterator[Line]:
         for client in made.clients:
             client.call("channel.join", {"name": CHANNEL})
         yield made
+        for laptop in laptops:  # shown when a test fails
+            if said := (Path(laptop.home) / "daemon.log").read_text():
+                print(f"laptop {laptop.number}: {said}")
 
 
 def wait_until(holds: Callable[[], bool], patience_s: float, shown: Callable[[], object]) -> float:
