@@ -220,3 +220,21 @@ def asked_for(packet: Packet, ours: Announcement) -> Sequence[Question]:
         )
         and not (known and question.name == SERVICE)
     ]
+
+
+def host_name_query(ip: IP) -> bytes:
+    """The question which host this address belongs to."""
+    out = DNSOutgoing(_QUERY)
+    out.add_question(DNSQuestion(f"{ip.reverse_pointer}.", _PTR, _IN))
+    return out.packets()[0]
+
+
+def read_host_names(content: bytes) -> list[str]:
+    """The hosts that an answer to `host_name_query` names, without the dot at their end. Never raises."""
+    if len(content) > PACKET_SIZE_MAX:
+        return []
+    incoming = DNSIncoming(content)
+    if not incoming.valid or incoming.is_query():
+        return []
+    pointers = (record for record in incoming.answers()[:RECORDS_MAX] if isinstance(record, DNSPointer))
+    return [record.alias.rstrip(".") for record in pointers if record.name.lower().endswith(".arpa.")]

@@ -1,0 +1,156 @@
+"""What rules do with a packet: listings as nft 1.0.6 and iptables-save 1.8.9 print them, followed by hand."""
+
+import json
+from typing import Any
+
+import pytest
+
+from meshd.daemon.firewall import ACCEPT, DROP, UNKNOWN, packet_in, read_iptables, read_nft, verdict
+
+TCP = packet_in("eth1", "tcp", 4040, "10.77.1.9", "10.77.1.1")
+MDNS = packet_in("eth1", "udp", 5353, "10.77.1.9", "224.0.0.251")
+MDNS6 = packet_in("eth1", "udp", 5353, "fe80::9", "ff02::fb")
+
+
+def match(left: Any, right: Any, op: str = "==") -> dict[str, Any]:
+    return {"match": {"op": op, "left": left, "right": right}}
+
+
+def meta(key: str) -> dict[str, Any]:
+    return {"meta": {"key": key}}
+
+
+def payload(protocol: str, field: str) -> dict[str, Any]:
+    return {"payload": {"protocol": protocol, "field": field}}
+
+
+def nft(*rules: list[dict[str, Any]], policy: str = "accept", others: Any = None) -> Any:
+    """A table with an input chain of these rules, and `others`, chains by name."""
+    table: list[dict[str, Any]] = []
+    chains = {"input": rules, **(others or {})}
+    for name in chains:
+        chain = {"family": "inet", "table": "t", "name": name}
+        if name == "input":
+            chain |= {"type": "filter", "hook": "input", "prio": 0, "policy": policy}
+        table.append({"chain": chain})
+    for name, its in chains.items():
+        for expr in its:
+            table.append({"rule": {"family": "inet", "table": "t", "chain": name, "expr": expr}})
+    return read_nft(json.loads(json.dumps({"nftables": [{"metainfo": {}}, *table]})))
+
+
+ESTABLISHED = [
+    match({"ct": {"key": "state"}}, ["established", "related"], "in"),
+    {"counter": {"packets": 0, "bytes": 0}},
+    {"accept": None},
+]
+LOOPBACK = [match(meta("iif"), "lo"), {"accept": None}]
+SYN = match(payload("tcp", "flags"), "syn", "in")
+
+
+@pytest.mark.parametrize(
+    ("rules", "policy", "tcp", "mdns"),
+    [
+        ([], "accept", ACCEPT, ACCEPT),
+        ([ESTABLISHED, LOOPBACK], "drop", DROP, DROP),
+        ([[match(payload("udp", "dport"), 5353), {"drop": None}]], "accept", ACCEPT, DROP),
+        ([[match(meta("l4proto"), "tcp"), {"reject": {"type": "tcp reset"}}]], "accept", DROP, ACCEPT),
+        ([[match(meta("l4proto"), {"set": ["tcp", "udp"]}), {"drop": None}]], "accept", DROP, DROP),
+        ([[match(meta("iifname"), "wl*"), {"drop": None}]], "accept", ACCEPT, ACCEPT),
+        ([[match(meta("iifname"), "eth*", "!="), {"accept": None}]], "drop", DROP, DROP),
+        (
+            [[match(payload("tcp", "dport"), {"set": [22, {"range": [4000, 4100]}]}), {"accept": None}]],
+            "drop",
+            ACCEPT,
+            DROP,
+        ),
+        (
+            [[match(payload("ip", "daddr"), {"prefix": {"addr": "224.0.0.0", "len": 4}}), {"drop": None}]],
+            "accept",
+            ACCEPT,
+            DROP,
+        ),
+        ([[SYN, {"drop": None}]], "accept", UNKNOWN, ACCEPT),
+        ([[SYN, {"drop": None}]], "drop", DROP, DROP),
+        ([[{"limit": {"rate": 5}}, {"accept": None}]], "drop", UNKNOWN, UNKNOWN),
+        ([[match(payload("ip", "saddr"), "@trusted"), {"accept": None}]], "drop", UNKNOWN, UNKNOWN),
+    ],
+)
+def test_rules_of_nft_are_followed(rules: Any, policy: str, tcp: str, mdns: str) -> None:
+    found = nft(*rules, policy=policy)
+    assert verdict(found, TCP).outcome == tcp
+    assert verdict(found, MDNS).outcome == mdns
+
+
+def test_the_deciding_rule_is_named() -> None:
+    found = nft([match(payload("tcp", "dport"), 4040), {"counter": {}}, {"drop": None}])
+    assert verdict(found, TCP).rule == "inet t input: tcp dport == 4040 drop"
+    assert "policy" in verdict(nft(policy="drop"), TCP).rule
+
+
+def test_jumps_return_and_gotos_do_not() -> None:
+    jump, goto = [{"jump": {"target": "mine"}}], [{"goto": {"target": "mine"}}]
+    drop = [{"drop": None}]
+    nothing = {"mine": [[match(meta("l4proto"), "sctp"), {"drop": None}]]}
+    assert verdict(nft(jump, drop, others=nothing), TCP).outcome == DROP
+    assert verdict(nft(goto, drop, others=nothing), TCP).outcome == ACCEPT
+    assert verdict(nft(jump, others={"mine": [[{"return": None}], drop]}), TCP).outcome == ACCEPT
+    assert verdict(nft(jump, others={"mine": [drop]}), TCP).outcome == DROP
+    assert verdict(nft([SYN, *jump], others={"mine": [drop]}), TCP).outcome == UNKNOWN
+    assert verdict(nft([{"jump": {"target": "gone"}}]), TCP).outcome == UNKNOWN
+
+
+def test_a_chain_that_jumps_to_itself_is_no_endless_loop() -> None:
+    assert verdict(nft([{"jump": {"target": "a"}}], others={"a": [[{"jump": {"target": "a"}}]]}), TCP)[0]
+
+
+def test_a_map_of_verdicts_is_a_rule_for_each_entry() -> None:
+    states = {"set": [["established", {"accept": None}], ["new", {"jump": {"target": "fresh"}}]]}
+    vmap = [{"vmap": {"key": {"ct": {"key": "state"}}, "data": states}}]
+    assert verdict(nft(vmap, others={"fresh": [[{"drop": None}]]}), TCP).outcome == DROP
+    assert verdict(nft([{"vmap": {"key": meta("iifname"), "data": "@zones"}}]), TCP).outcome == UNKNOWN
+
+
+SAVED = """# Generated by iptables-save v1.8.9
+*nat
+:PREROUTING DROP [0:0]
+COMMIT
+*filter
+:INPUT {policy} [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:mine - [0:0]
+{rules}
+COMMIT
+"""
+
+
+@pytest.mark.parametrize(
+    ("rules", "policy", "tcp", "mdns"),
+    [
+        ("", "ACCEPT", ACCEPT, ACCEPT),
+        ("-A INPUT -i lo -j ACCEPT", "DROP", DROP, DROP),
+        ("-A INPUT -p tcp -m tcp --dport 4000:4100 -j DROP", "ACCEPT", DROP, ACCEPT),
+        ("-A INPUT -i eth+ -p tcp -m state --state NEW -j REJECT --reject-with tcp-reset", "ACCEPT", DROP, ACCEPT),
+        ("-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "DROP", DROP, DROP),
+        ("-A INPUT -d 224.0.0.0/4 -j DROP", "ACCEPT", ACCEPT, DROP),
+        ("-A INPUT ! -s 10.77.0.0/16 -j DROP", "ACCEPT", ACCEPT, ACCEPT),
+        ('-A INPUT -p udp -m comment --comment "the Wi-Fi" -m multiport --dports 53,5353 -j mine\n'
+         "-A mine -j DROP", "ACCEPT", ACCEPT, DROP),
+        ("-A INPUT -m addrtype --dst-type MULTICAST -j DROP", "ACCEPT", ACCEPT, DROP),
+        ("-A INPUT -m recent --update --seconds 9 -j DROP", "ACCEPT", UNKNOWN, UNKNOWN),
+        ('-A INPUT -j LOG --log-prefix "in: "', "ACCEPT", ACCEPT, ACCEPT),
+        ("-A INPUT -p tcp -j NFQUEUE --queue-num 0", "ACCEPT", UNKNOWN, ACCEPT),
+    ],
+)  # fmt: skip
+def test_rules_of_iptables_are_followed(rules: str, policy: str, tcp: str, mdns: str) -> None:
+    found = read_iptables(SAVED.format(policy=policy, rules=rules), "ip")
+    assert verdict(found, TCP).outcome == tcp
+    assert verdict(found, MDNS).outcome == mdns
+    assert verdict(found, MDNS6).outcome == ACCEPT
+
+
+def test_tables_that_iptables_keeps_are_left_to_iptables() -> None:
+    chain = {"family": "ip", "table": "filter", "name": "INPUT", "type": "filter", "hook": "input",
+             "prio": 0, "policy": "drop"}  # fmt: skip
+    assert read_nft({"nftables": [{"chain": chain}]}).bases == []
