@@ -1,4 +1,5 @@
-"""Build the .venv of this checkout: `_build_venv.py run|dev`, called by scripts/_setup.
+"""Build the .venv of this checkout: `_build_venv.py run|dev [WHEELS]`, called by scripts/_setup, or by the installer
+of a stick with a folder of wheels, which then is all that pip may use.
 
 The rule: a .venv that is there is whole. It is built aside as .venv.new, stamped last and renamed, so an
 interrupted build leaves nothing that looks finished. A file lock lets one build at a time; the kernel drops
@@ -16,6 +17,8 @@ fetch the build backend from the net.
 import fcntl
 import hashlib
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -71,23 +74,37 @@ def run(command: list[str], lock: IO[str]) -> subprocess.CompletedProcess[str]:
 
 
 def why_pip_failed(stderr: str) -> str:
+    lacks = re.search("No matching distribution found for ([^ ]+)", stderr)
     if "Retrying (Retry(" in stderr or "Temporary failure in name resolution" in stderr:
         return "pip can't reach the package index: go online once, then run this again"
+    if lacks:
+        version = ".".join(map(str, sys.version_info[:2]))
+        return (
+            f"no ready-made {lacks[1]} for this platform ({platform.system()} {platform.machine()}, {version})"
+        )
     errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
     return (
         f"pip: {errors[-1] if errors else stderr.strip().rpartition(chr(10))[2] or 'failed without a word'}"
     )
 
 
-def build(needs: str, lock: IO[str]) -> None:
-    """Build the set `needs` aside, then put it in the place of .venv; one line and exit 1 if that fails."""
+def build(needs: str, wheels: str | None, lock: IO[str]) -> None:
+    """Build the set `needs` aside, then put it in the place of .venv; one line and exit 1 if that fails.
+
+    With `wheels`, a folder with a requirements.lock of its own (ours, and the hashes of what was made for the
+    stick), nothing comes from the net.
+    """
     # The resolved binary carries its version in its name: when the system moves on to another Python,
     # it is gone, and not silently another one.
     made = run([os.path.realpath(sys.executable), "-I", "-m", "venv", "--prompt", "meshd", str(NEW)], lock)
     if made.returncode:
         fail(f"python -m venv failed: {(made.stderr or made.stdout).strip().rpartition(chr(10))[2]}")
     pip = [str(NEW / "bin/python"), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "-q"]
-    strict = ["--no-user", "--require-hashes", "--only-binary=:all:", "-r", str(LOCKS[needs])]
+    strict = ["--no-user", "--require-hashes", "--only-binary=:all:"]
+    if wheels:
+        strict += ["--no-index", "--find-links", wheels, "-r", str(Path(wheels) / LOCKS[needs].name)]
+    else:
+        strict += ["-r", str(LOCKS[needs])]
     installed = run([*pip, "install", *strict], lock)
     if installed.returncode:
         fail(why_pip_failed(installed.stderr))
@@ -115,7 +132,7 @@ def take(lock: IO[str]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def main(needs: str) -> None:
+def main(needs: str, wheels: str | None = None) -> None:
     try:
         with open(ROOT / ".venv.lock", "w") as lock:
             take(lock)
@@ -126,8 +143,9 @@ def main(needs: str) -> None:
             remove(OLD)
             say("building .venv, once; this takes some seconds")
             try:
-                # Who has the tools of the dev set keeps them.
-                build("dev" if (VENV / "stamp-dev").exists() else needs, lock)
+                # Who has the tools of the dev set keeps them, if they can be had.
+                keeps_dev = wheels is None and (VENV / "stamp-dev").exists()
+                build("dev" if keeps_dev else needs, wheels, lock)
             finally:
                 remove(NEW)
     except KeyboardInterrupt:
@@ -137,4 +155,4 @@ def main(needs: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
