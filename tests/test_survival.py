@@ -126,7 +126,7 @@ def test_a_laptop_that_was_off_gets_10_000_posts_in_order_and_none_twice(tmp_pat
         assert cursors == sorted(set(cursors))
 
 
-def test_killed_ten_times_while_posts_come_in_it_loses_none_that_was_named(
+def test_D01_killed_ten_times_while_posts_come_in_it_loses_none_that_was_named(
     giver: Laptop, tmp_path: Path
 ) -> None:
     with slow_wire(giver.address) as wire, Laptop(tmp_path / "elm") as elm:
@@ -166,7 +166,7 @@ def test_killed_ten_times_while_posts_come_in_it_loses_none_that_was_named(
 
 
 @pytest.mark.parametrize("batch_size", [None, 100], ids=["single posts", "batches"])
-def test_an_author_killed_while_posting_keeps_what_was_answered_and_reuses_no_sequence(
+def test_D01_an_author_killed_while_posting_keeps_what_was_answered_and_reuses_no_sequence(
     tmp_path: Path, batch_size: int | None
 ) -> None:
     """What left this laptop before a kill is on the other one: a sequence used again would show there as a fork."""
