@@ -4,8 +4,8 @@ The rule: a scenario is a row of numbers, and one run of one seed has three phas
 settle; then people post while faults happen, with safety checked every second; then all faults end, and within
 `heal_s` every laptop must have everything. At last the links must have settled to one for each pair.
 
-Faults are drawn anew every STEP_S for each link and each laptop, with the probabilities of the row. "20 % loss of
-links" means: in each step each link dies with p = 0.2, half of them without anybody being told.
+Faults are drawn anew in every step (5 s) for each link and each laptop, with the probabilities of the row. "20 % loss
+of links" means: in each step each link dies with p = 0.2, half of them without anybody being told.
 """
 
 import random
@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from meshd.limits import DEAD_MS
+from meshd.limits import DEAD_MS, KEEP_HOURS
 from tests.simulation.checks import Checks
 from tests.simulation.machine import Machine, Moment
 from tests.simulation.world import SECOND_MS, World
 
-STEP_S = 5
 ROOM_SIZE = 8  # laptops of a room; below that many, everybody links to everybody
 SETTLE_MS = 2 * DEAD_MS  # until corpses of links are noticed and what was dialled crosswise is settled
 
@@ -36,7 +35,10 @@ class Scenario:
     posts: int
     chaos_s: int
     heal_s: int = 120
+    step_s: int = 5
     size: int = 0  # bytes of a text at least
+    keep: str = ""  # how long posts are kept; else any of the classes
+    typed: int = 0  # addresses of others (or its own) that each types in, though discovery may find them too
     loss: float = 0.0  # a link dies
     clogs: float = 0.0  # a link stops for one step
     churn: float = 0.0  # a laptop goes off, or on again
@@ -46,25 +48,29 @@ class Scenario:
     splits: float = 0.0  # the laptops are parted in two at random, or joined again (once in each step)
     halves: bool = False  # parted in two halves from the beginning to the end
     rate: int = 2_000  # bytes a millisecond
-    skew_ms: int = 0  # of wall clocks
+    skew_ms: int = 0  # of wall clocks, at most
+    jumps: float = 0.0  # a wall clock is set anew
 
 
 SCENARIOS = {
-    "calm": Scenario("five laptops on one network", 5, "bridge", 20, 20),
+    "calm": Scenario("five laptops on one network", 5, "bridge", 20, 20, typed=1),
     "line": Scenario("six in a row, the links die", 6, "line", 60, 60, size=256, loss=0.1),
     "cut": Scenario("six in a row, parted in the middle while both sides post", 6, "line", 200, 60, size=256,
                     halves=True),
     "clog": Scenario("slow links that stop", 6, "bridge", 60, 60, size=12_000, clogs=0.3, rate=40),
-    "crash": Scenario("power cuts in the middle of events", 6, "bridge", 60, 90, crashes=0.3, loss=0.1),
+    "crash": Scenario("power cuts in the middle of events", 6, "bridge", 60, 90, crashes=0.3, loss=0.1,
+                      typed=1),
     "restore": Scenario("laptops put back to old copies of themselves", 6, "bridge", 60, 120, restores=0.1,
                         churn=0.1),
-    "skew": Scenario("clocks that are off by up to ten minutes", 6, "bridge", 40, 60, loss=0.1,
-                     skew_ms=600_000),
+    "skew": Scenario("clocks that are off by up to ten minutes, and set", 6, "bridge", 40, 60, loss=0.1,
+                     skew_ms=600_000, jumps=0.1),
+    "night": Scenario("nine hours apart and together, while posts expire", 3, "bridge", 36, 9 * 3600,
+                      step_s=900, keep="6h", splits=0.3, skew_ms=60_000),
     "walk": Scenario("people carry posts from room to room", 24, "rooms", 30, 60, moves=0.1, splits=0.1),
     "crowd": Scenario("one network with more laptops than links", 24, "bridge", 10, 20, churn=0.05),
     "halves": Scenario("parted in two for 30 minutes", 100, "rooms", 40, 1800, halves=True),
     "storm": Scenario("churn, partitions, crashes and 20 % loss of links", 100, "rooms", 40, 60, loss=0.2,
-                      churn=0.05, crashes=0.02, moves=0.02, splits=0.3),
+                      churn=0.05, crashes=0.02, moves=0.02, splits=0.3, typed=1),
 }  # fmt: skip
 
 
@@ -135,7 +141,7 @@ class Day:
             self.world.split([self.world.machines[:half], self.world.machines[half:]], notice=False)
 
     def _chaos(self) -> None:
-        steps = self.scenario.chaos_s // STEP_S
+        steps = self.scenario.chaos_s // self.scenario.step_s
         for step in range(steps):
             due = self.scenario.posts * (step + 1) // steps - self.scenario.posts * step // steps
             self._faults()
@@ -144,14 +150,18 @@ class Day:
                 if up:
                     self._post(self._rng.choice(up))
                 self.world.run(
-                    self._rng.randint(1, STEP_S * SECOND_MS // (due + 1)), self.checks.every_second
+                    self._rng.randint(1, self.scenario.step_s * SECOND_MS // (due + 1)),
+                    self.checks.every_second,
                 )
-            rest_ms = STEP_S * SECOND_MS - self.world.now_ms % (STEP_S * SECOND_MS)
+            rest_ms = self.scenario.step_s * SECOND_MS - self.world.now_ms % (
+                self.scenario.step_s * SECOND_MS
+            )
             self.world.run(rest_ms, self.checks.every_second)
 
     def _post(self, machine: Machine) -> None:
         waits = {"wait": "held", "timeout": 10} if self._rng.random() < 0.2 else {}
-        self.world.post(machine, self.scenario.size, **waits)
+        keep = self.scenario.keep or self._rng.choice(list(KEEP_HOURS))
+        self.world.post(machine, self.scenario.size, keep=keep, **waits)
 
     def _heal(self) -> int:
         self.world.heal()
@@ -187,6 +197,8 @@ class Day:
 
     def _fault(self, machine: Machine) -> None:
         scenario, world, rng = self.scenario, self.world, self._rng
+        if rng.random() < scenario.jumps:
+            machine.skew_ms = rng.randint(-scenario.skew_ms, scenario.skew_ms)
         if machine.node is None:
             if rng.random() < 0.5:
                 world.turn_on(machine)
