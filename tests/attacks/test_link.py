@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from meshd import codec
-from meshd.events import DialFailed, LinkOpened, NetworkChanged, PeerFound
+from meshd.events import DialFailed, LinkOpened, NetworkChanged, PeerFound, Renew
 from meshd.ids import Address, key_reference
 from meshd.limits import CROSSED_MS, DEAD_MS
 from meshd.proto import message as msg
@@ -138,7 +138,8 @@ def test_N15_a_link_to_ourselves_is_dropped_and_not_tried_again(table: Table) ->
 
 def test_N15_our_own_announcement_is_no_candidate(table: Table) -> None:
     oak = table.home()
-    oak.handle(PeerFound(oak.node._instance, "whatever the tag", (OAK,)))
+    (renew,) = [effect for effect in oak.effects if isinstance(effect, Renew)]
+    oak.handle(PeerFound(renew.instance, renew.tag, (OAK,)))
     table.run(60_000)
     assert oak.dials == []
 
