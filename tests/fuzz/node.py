@@ -5,18 +5,24 @@ verify, and are in time. Its files are real, so an input that no database can ho
 """
 
 import random
+from functools import partial
 from pathlib import Path
 
 from meshd import crypto, envelope
 from meshd.events import BytesReceived, CloseLink, LinkClosed
 from meshd.limits import EXPIRY_AHEAD_HOURS_MAX
 from meshd.post import HOUR_MS
+from meshd.proto import message as msg
 from tests.fuzz import mutate
 from tests.fuzz.targets import message_bytes
 from tests.homes import Home, Stranger, Table
-from tests.wire import WALL_MS
+from tests.wire import HOUR, WALL_MS, hello
 
 STRANGERS = 4
+
+
+def _number(rng: random.Random) -> int:
+    return mutate.number(rng) >> 1
 
 
 class FuzzNode:
@@ -34,7 +40,7 @@ class FuzzNode:
         stranger = self._strangers.get(place)
         if stranger is None or stranger.down is not None:
             self._seeds += 1
-            stranger = self._strangers[place] = Stranger(self.home, seed=self._seeds)
+            stranger = self._strangers[place] = self._stranger(rng)
             if rng.random() < 0.9:
                 self.table.settle()
         elif rng.random() < 0.01:
@@ -43,6 +49,8 @@ class FuzzNode:
             return False
         if rng.random() < 0.02:
             self.table.run(rng.choice((1, 100, 5_000, 40_000)))
+        if rng.random() < 0.01:
+            self._ask(rng)
         writer = stranger.session._writer
         if writer is None:
             content = mutate.scratched(rng, rng.randbytes(50))
@@ -54,6 +62,36 @@ class FuzzNode:
         closes = self.home.handle(BytesReceived(stranger.home_link, content))
         self.table.settle()
         return not any(isinstance(effect, CloseLink) for effect in closes)
+
+    def _stranger(self, rng: random.Random) -> Stranger:
+        """One who dials or was dialled, with a hello that may say anything."""
+        number = partial(_number, rng)
+        greeting: list[msg.Message] = [
+            hello(
+                versions=rng.choice((b"\1", b"\1", b"\1", b"\1\2", b"\2")),
+                features=number(),
+                wall_hour=number(),
+                floor_hour=rng.choice((HOUR, HOUR + 1, 0, number())),
+                key_count=rng.choice((0, 1, number())),
+            ),
+            msg.Tags(bytes(msg.TAGS_SIZE)),
+        ]
+        return Stranger(
+            self.home,
+            seed=self._seeds,
+            dials=rng.random() < 0.6,
+            greeting=greeting if rng.random() < 0.5 else None,
+        )
+
+    def _ask(self, rng: random.Random) -> None:
+        """What a client of the node may ask meanwhile."""
+        method = rng.choice(("post", "status", "read", "sync", "peer.list"))
+        params = {
+            "post": {"channel": "plaza", "text": "x" * rng.randrange(1, 300)},
+            "read": {"channel": "plaza"},
+        }
+        self.home.command(method, **params.get(method, {}))
+        self.table.settle()
 
     def check(self) -> int:
         """AssertionError unless all that is carried may be; how much that is."""
