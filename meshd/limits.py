@@ -24,6 +24,7 @@ FRAME_CLASSES = (256, 1024, 4096, 16384)  # plaintext sizes, so that a length te
 FRAME_HEAD_SIZE = 3  # u8 flags, u16 length
 TAG_SIZE = 16  # ChaCha20-Poly1305
 MESSAGE_SIZE_MAX = 512 * 1024  # a reconcile message at a million ids; bounds what a lane may hold
+GREETING_SIZE_MAX = 16 * 1024  # a message before hello: 64 links in the handshake may not hold 2 MiB each
 LANES = 4  # control, own, rest, bulk
 GIVE_SIZE_MAX = 64 * 1024  # what one give carries: about 10 ms of checking, so that others wait no longer
 REFERENCES_MAX = 4096  # references in one have, want or gone: 80 KiB
@@ -75,7 +76,9 @@ READ_LIMIT_DEFAULT = 50  # posts a read shows
 READ_LIMIT_MAX = 100_000  # posts one read may ask for; the answer's size is bounded besides
 WAIT_MS = 30_000  # how long a command waits if its caller does not say
 RPC_LINE_SIZE_MAX = 8 * 1024 * 1024  # one JSON value
-READ_ANSWER_SIZE = 7 * 1024 * 1024  # where a read stops early: with what stands beside the posts, still a line
+READ_ANSWER_SIZE = (
+    7 * 1024 * 1024
+)  # where a read stops early: with what stands beside the posts, still a line
 RPC_BATCH_MAX = 1000  # requests in one batch
 RPC_CLIENTS_MAX = 64  # at once
 RPC_UNREAD_SIZE_MAX = 32 * 1024 * 1024  # of lines not yet ended, all clients together
@@ -96,8 +99,12 @@ KEYSLOT_SIZE_MAX = 1024  # it has 163 bytes; bounds what is read of a file that 
 
 # What is asked for
 OWED_MAX = 100_000  # ids one link may ask us for at a time: a day of a busy town
-WANTS_MAX = 16_384  # ids awaited from one link after a round showed that it has them; more come with the next round
-ANNOUNCED_MAX = 4_096  # ids awaited from one link because it announced them: an announcement costs nothing to invent
+WANTS_MAX = (
+    16_384  # ids awaited from one link after a round showed that it has them; more come with the next round
+)
+ANNOUNCED_MAX = (
+    4_096  # ids awaited from one link because it announced them: an announcement costs nothing to invent
+)
 UNTIMELY_MS = 60_000  # what was refused for reasons of time is not asked for again for so long
 WANTED_MS = 10_000  # after this, somebody else is asked
 ROUND_MS = 30_000  # a round that made no step for so long is given up

@@ -12,6 +12,7 @@ from meshd.errors import PeerError
 from meshd.limits import (
     DEAD_MS,
     FRAME_MS,
+    GREETING_SIZE_MAX,
     HANDSHAKE_MS,
     OUTBOX_FILL_SIZE,
     OUTBOX_SIZE_MAX,
@@ -178,6 +179,26 @@ def test_a_bye_instead_of_hello_is_handed_on() -> None:
     pair = Pair(dialler=session(1, dialled=True, greeting=[msg.Bye(msg.BYE_FULL)]))
     pair.run()
     assert pair.got[pair.acceptor] == [msg.Bye(msg.BYE_FULL)] and pair.acceptor.state is State.GREETING
+
+
+def greeted_by(size: int) -> Pair:
+    """An acceptor that has got that much of a message before hello."""
+    pair = Pair(dialler=session(1, dialled=True, greeting=[]))
+    pair.run()
+    assert pair.dialler._writer is not None
+    pair.dialler._writer.queue(codec.pack(99, bytes(size - 5)), 3)
+    pair.run()
+    return pair
+
+
+def test_before_hello_a_message_has_16_kib_at_most() -> None:
+    pair = greeted_by(GREETING_SIZE_MAX)
+    pair.dialler.send(hello())
+    pair.dialler.send(msg.Give(0, bytes(GREETING_SIZE_MAX)))
+    pair.run()
+    assert [type(said) for said in pair.got[pair.acceptor]] == [msg.Hello, msg.Give]
+    with pytest.raises(PeerError):
+        greeted_by(GREETING_SIZE_MAX + 1)
 
 
 def test_hello_comes_once() -> None:

@@ -49,7 +49,8 @@ def padded_size(content_size: int) -> int:
 class FrameReader:
     """The receiving half of a link after the handshake: bytes in, whole messages out."""
 
-    def __init__(self, cipher: CipherState) -> None:
+    def __init__(self, cipher: CipherState, message_size_max: int = MESSAGE_SIZE_MAX) -> None:
+        self.message_size_max = message_size_max  # of each lane; may grow later
         self._cipher = cipher
         self._lanes = [bytearray() for _ in range(LANES)]
         self._records = 0
@@ -68,7 +69,7 @@ class FrameReader:
             raise PeerError("a key used for longer than it may be")
         lane = self._lanes[flags & _LANE_MASK]
         lane += plaintext[FRAME_HEAD_SIZE : FRAME_HEAD_SIZE + size]
-        if len(lane) > MESSAGE_SIZE_MAX:
+        if len(lane) > self.message_size_max:
             raise PeerError("a message longer than it may be")
         if not flags & _LAST:
             return None

@@ -25,7 +25,9 @@ from meshd.errors import PeerError
 from meshd.limits import (
     DEAD_MS,
     FRAME_MS,
+    GREETING_SIZE_MAX,
     HANDSHAKE_MS,
+    MESSAGE_SIZE_MAX,
     OUTBOX_FILL_SIZE,
     OUTBOX_SIZE_MAX,
     PING_MS,
@@ -158,7 +160,7 @@ class Session:
                 self._emit(noise.write_message())
             send, receive = noise.split()
             self.handshake_hash = noise.h
-            self._reader = FrameReader(receive)
+            self._reader = FrameReader(receive, GREETING_SIZE_MAX)
             self._writer = FrameWriter(send, mono_ms, rekey_records=self._rekey_records)
             self._noise = None
             self.state = State.GREETING
@@ -188,8 +190,9 @@ class Session:
             case msg.Hello():
                 if self.state is not State.GREETING:
                     raise PeerError("a second hello")
-                if msg.VERSION in message.versions:
+                if msg.VERSION in message.versions and self._reader is not None:
                     self.state, self.since_ms, self.hello = State.OPEN, mono_ms, message
+                    self._reader.message_size_max = MESSAGE_SIZE_MAX
             case msg.Ping(number):
                 self.send(msg.Pong(number))
                 return None

@@ -14,7 +14,7 @@ from meshd import codec, envelope, limits, post
 from meshd.errors import PeerError
 from meshd.events import BytesReceived, CloseLink, LinkClosed, LinkOpened, SendBytes, Wake
 from meshd.ids import post_id
-from meshd.limits import FRAME_MS
+from meshd.limits import FRAME_MS, HALF_OPEN_MAX, LANES, MESSAGE_SIZE_MAX
 from meshd.proto import message as msg
 from meshd.proto.session import State
 from tests import wire
@@ -96,6 +96,21 @@ def test_F01_a_frame_that_never_comes_is_bounded_in_size_and_time(home: Home) ->
     home.table.passed_ms += 1
     effects = home.handle(Wake())
     assert CloseLink(patient.home_link, "a frame took too long") in effects and honest.is_open
+
+
+def test_F01_links_in_the_handshake_hold_little_of_messages_that_never_end(home: Home) -> None:
+    for seed in range(HALF_OPEN_MAX):
+        stranger = Stranger(home, seed=seed, greeting=[])
+        home.table.settle()
+        writer = stranger.session._writer
+        assert writer is not None
+        for lane in range(LANES):
+            writer.queue(bytes(MESSAGE_SIZE_MAX), lane)
+        for frame in writer.frames(LANES * MESSAGE_SIZE_MAX, 0):
+            home.receive(stranger.home_link, frame)
+        home.table.settle()
+    readers = [each._reader for each in home.node.sessions.values() if each._reader is not None]
+    assert sum(len(lane) for reader in readers for lane in reader._lanes) <= HALF_OPEN_MAX * 128 * 1024
 
 
 def test_F02_a_prefix_of_4_gib_closes_a_fresh_link_and_costs_nothing(home: Home) -> None:
