@@ -244,7 +244,10 @@ class FuzzSession:
             assert changed[:first] == stream[:first] or target.state is not State.OPEN
         if pair.acceptor.state is not State.OPEN:
             return False
-        pair.move(pair.acceptor)
+        try:
+            pair.move(pair.acceptor)
+        except PeerError:  # what was put in behind its last words
+            return False
         self._open = pair
         return True
 
