@@ -23,7 +23,7 @@ PATIENCE_S = 60
 def run() -> Iterator[dict[str, object]]:
     """One line."""
     with tempfile.TemporaryDirectory() as folder, network(folder, 2) as (laptops, network_key):
-        yield _measure(*laptops, network_key)
+        yield _measure(laptops[0], laptops[1], network_key)
 
 
 def _measure(giver: Laptop, taker: Laptop, network_key: bytes) -> dict[str, object]:
@@ -34,7 +34,7 @@ def _measure(giver: Laptop, taker: Laptop, network_key: bytes) -> dict[str, obje
         (channel,) = control.call("channel.join", {"name": "plaza"})["channels"]
         reader.call("subscribe", {"channel": "plaza", "cursor": 0})
         refused = False
-        texts = []
+        texts: list[str] = []
         before_s = [cpu_s(pid) for pid in pids]
         started = time.perf_counter()
         control.call("peer.add", {"address": giver.address})
