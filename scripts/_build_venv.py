@@ -73,15 +73,19 @@ def run(command: list[str], lock: IO[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, errors="replace", pass_fds=[lock.fileno()])
 
 
-def why_pip_failed(stderr: str) -> str:
-    lacks = re.search("No matching distribution found for ([^ ]+)", stderr)
+def this_laptop() -> str:
+    return (
+        f"{platform.system()} {platform.machine()}, Python {sys.version_info.major}.{sys.version_info.minor}"
+    )
+
+
+def why_pip_failed(stderr: str, laptop: str) -> str:
+    """What pip's complaint means to somebody who only wants it installed on such a laptop; one line."""
     if "Retrying (Retry(" in stderr or "Temporary failure in name resolution" in stderr:
         return "pip can't reach the package index: go online once, then run this again"
+    lacks = re.search(r"No matching distribution found for (\S+)", stderr)
     if lacks:
-        version = ".".join(map(str, sys.version_info[:2]))
-        return (
-            f"no ready-made {lacks[1]} for this platform ({platform.system()} {platform.machine()}, {version})"
-        )
+        return f"no ready-made {lacks[1]} for {laptop}"
     errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
     return (
         f"pip: {errors[-1] if errors else stderr.strip().rpartition(chr(10))[2] or 'failed without a word'}"
@@ -107,7 +111,7 @@ def build(needs: str, wheels: str | None, lock: IO[str]) -> None:
         strict += ["-r", str(LOCKS[needs])]
     installed = run([*pip, "install", *strict], lock)
     if installed.returncode:
-        fail(why_pip_failed(installed.stderr))
+        fail(why_pip_failed(installed.stderr, this_laptop()))
     (site_packages,) = NEW.glob("lib/python3.*/site-packages")
     (site_packages / "meshd-checkout.pth").write_text(f"{ROOT}\n")
     for script in (NEW / "bin").iterdir():

@@ -199,7 +199,7 @@ def fetch(target: Target, python: str, lock: Path, wheels: Path, stick: Path) ->
     if had.returncode == 0:
         return None
     ran = subprocess.run(command, capture_output=True, text=True, errors="replace")
-    return why_pip_failed(ran.stderr) if ran.returncode else None
+    return why_pip_failed(ran.stderr, f"{target.title}, Python {python}") if ran.returncode else None
 
 
 def fetch_all(
@@ -212,11 +212,14 @@ def fetch_all(
     for target in targets:
         for python in pythons:
             why_not = fetch(target, python, written_lock, wheels, stick)
-            count = len(list(wheels.glob("*.whl")))
-            said = f"left out: {why_not}" if why_not else f"{count} wheels so far"
-            say(f"{target.title}, Python {python}: {said}")
             if why_not and (target.is_promised or "no ready-made" not in why_not):
-                raise StickError(f"nothing written: {why_not}")
+                raise StickError(f"{why_not}; nothing written")
+            laptop = f"{target.title}, Python {python}"
+            say(
+                f"left out: {why_not}"
+                if why_not
+                else f"{laptop}: {len(list(wheels.glob('*.whl')))} wheels so far"
+            )
             if not list(wheels.glob(f"{PURE}-*-py3-none-any.whl")):
                 name, content = pure_wheel(min(wheels.glob(f"{PURE}-*.whl")))
                 (wheels / name).write_bytes(content)

@@ -190,7 +190,10 @@ def is_needed(path: str) -> bool:
     """Whether an installation on this laptop may need this file: all but the wheels of others."""
     if not path.endswith(".whl"):
         return path in NEEDED
-    python, abi, made_for = path.removesuffix(".whl").split("-")[-3:]
+    tags = path.removesuffix(".whl").split("-")[-3:]
+    if len(tags) < 3:
+        return False
+    python, abi, made_for = tags
     is_our_python = f"cp3{sys.version_info.minor}" in python or abi == "abi3" or "py3" in python
     system = {"linux": "linux", "darwin": "macosx"}.get(sys.platform, sys.platform)
     is_our_machine = system in made_for and (platform.machine() in made_for or "universal2" in made_for)
