@@ -194,7 +194,7 @@ def is_needed(path: str) -> bool:
     if len(tags) < 3:
         return False
     python, abi, made_for = tags
-    is_our_python = f"cp3{sys.version_info.minor}" in python or abi == "abi3" or "py3" in python
+    is_our_python = f"cp3{sys.version_info[1]}" in python or abi == "abi3" or "py3" in python
     system = {"linux": "linux", "darwin": "macosx"}.get(sys.platform, sys.platform)
     is_our_machine = system in made_for and (platform.machine() in made_for or "universal2" in made_for)
     return is_our_python and (made_for == "any" or is_our_machine)
