@@ -27,6 +27,7 @@ SECTIONS = {
         "status": "cli.node:status",
         "id": "cli.identity:identity",
         "invite": "cli.identity:invite",
+        "doctor": "cli.doctor:doctor",
         "demo": "cli.demo:demo",
         "completion": "cli.completion:completion",
     },

@@ -100,6 +100,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     identity.add_argument("what", choices=["show"], nargs="?", default="show")
     identity.set_defaults(run=_id_show)
+
+    doctor = commands.add_parser(
+        "doctor",
+        parents=[shared],
+        help="say what is wrong, and what to do",
+        epilog="example: meshd doctor --json",
+    )
+    doctor.set_defaults(run=_doctor)
     return parser
 
 
@@ -153,6 +161,12 @@ def _id_show(options: argparse.Namespace) -> dict[str, Any]:
         opened.log.close()
     shown = identity(opened.log.seed, opened.log.name)
     return {"v": api.VERSION, **shown, "card": card.encode(bytes.fromhex(shown["id"]))}
+
+
+def _doctor(options: argparse.Namespace) -> dict[str, Any]:
+    from meshd.daemon.doctor import examine  # trio and zeroconf, as above
+
+    return {"v": api.VERSION, **examine(api.home_path(options.home))}
 
 
 def _stretch(slot: bytes, options: argparse.Namespace) -> bytes:
