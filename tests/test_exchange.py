@@ -174,6 +174,26 @@ def test_each_side_gets_what_it_lacks_once(table: Table) -> None:
         assert (home.node.exchange.sent, home.node.exchange.received) == (50, 50)
 
 
+def test_what_a_round_of_several_steps_finds_is_given_in_the_order_of_its_arrival(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshd.exchange.RECONCILE_FRAME_SIZE", 4096)  # about a hundred ids a step
+    oak, elm = table.home(), table.home()
+    link, _ = table.link(oak, elm)
+    table.settle()
+    for number in range(250):
+        oak.post(str(number))
+    table.settle()
+    table.cut(oak, link)
+    table.settle()
+    for number in range(250):
+        oak.post(str(number))
+    assert len(elm.raws()) == 250
+    table.link(oak, elm)
+    table.run(2_000)
+    assert elm.raws() == oak.raws()
+
+
 def test_a_crowd_brings_a_newcomer_what_it_missed_once(table: Table) -> None:
     crowd = [table.home() for _ in range(5)]
     for home in crowd[1:]:
