@@ -257,8 +257,8 @@ def _keys(count: int) -> list[bytes]:
     return [envelope_key(HOUR + rng.randrange(72), rng.randbytes(32)) for _ in range(count)]
 
 
-_OURS = KeySet(_keys(1000))
-_THEIRS = KeySet(_keys(1000)[:900] + _keys(150))
+_OURS = KeySet(_keys(400))
+_THEIRS = KeySet(_keys(400)[:360] + _keys(60))
 
 
 def _varint(rng: random.Random) -> bytes:
