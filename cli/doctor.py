@@ -29,7 +29,7 @@ _FOUND = 1  # the exit status when something is wrong
 @click.option("--bundle", metavar="FILE", help="Write a report that names nobody, to ask for help with.")
 @click.option("--yes", is_flag=True, help="Write it without asking.")
 def doctor(console: Console, bundle: str | None, yes: bool) -> None:
-    """Checks clock, networks, firewall, disk and home, and says what to do."""
+    """Says what is wrong on this laptop, and what to do about it."""
     if bundle is not None and not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise CallerError(Code.usage, "there is no terminal to ask whether to write the report: add --yes")
     document = child.answer(console, ["doctor"], "looking at clock, disk and networks (some seconds)", None)

@@ -44,12 +44,14 @@ SECTIONS = {
 
 
 class Root(Group):
-    """`mesh` itself: its help shows the commands in sections."""
+    """`mesh` itself: its help shows the commands in sections, close together, to fit a screen."""
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_paragraph()
         for section, places in SECTIONS.items():
             commands = {name: self.get_command(context, name) for name in places}
-            with formatter.section(section):
+            formatter.write_heading(section)
+            with formatter.indentation():
                 formatter.write_dl(
                     [(name, each.get_short_help_str(60)) for name, each in commands.items() if each]
                 )

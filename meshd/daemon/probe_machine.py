@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import sqlcipher3
+from meshd.store.db import cipher_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,10 @@ class MachineFacts:
 
 def look_at_machine(pid: int | None) -> MachineFacts:
     """This machine, and the process of the daemon if it runs."""
-    connection = sqlcipher3.connect(":memory:")
-    try:
-        row = connection.execute("PRAGMA cipher_version").fetchone()
-    finally:
-        connection.close()
     return MachineFacts(
         time.time_ns() // 1_000_000,
         sys.version_info[:3],
-        str(row[0]).partition(" ")[0] if row else "",
+        cipher_version(),
         f"{platform.system()} {platform.machine()}",
         _core_size(pid),
         _swaps(),

@@ -155,6 +155,16 @@ class Database:
         self._connection.close()
 
 
+def cipher_version() -> str:
+    """The version of SQLCipher, such as `4.6.1`; "" where SQLite came without it."""
+    connection = sqlcipher3.connect(":memory:")
+    try:
+        rows = connection.execute("PRAGMA cipher_version").fetchall()
+    finally:
+        connection.close()
+    return str(rows[0][0]).partition(" ")[0] if rows else ""
+
+
 def slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """Runs of at most VALUES_MAX values, for one query each."""
     for start in range(0, len(values), VALUES_MAX):
