@@ -281,6 +281,11 @@ class Exchange:
         for start in range(0, len(references), REFERENCES_MAX):
             self._send(link, Have(b"".join(references[start : start + REFERENCES_MAX])))
 
+    def has_for(self, link: int) -> bool:
+        """Whether anything waits to be announced or given to a link."""
+        outflow = self._outflows.get(link)
+        return outflow is not None and bool(outflow.announce or outflow.fresh or outflow.owing())
+
     def fill(self, link: int) -> bool:
         """Send the next give to a link that has room; False if there is nothing to give."""
         outflow = self._outflows.get(link)

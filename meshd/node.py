@@ -154,8 +154,9 @@ class Node:
                 self._hang_up(link, reason)
         for address in self.peers.due(self._room(), now.mono_ms):
             self.emit(Dial(address))
-        for link in list(self.sessions):
-            self._flush(link)
+        for link, session in list(self.sessions.items()):
+            if session.has_output() or self.exchange.has_for(link):
+                self._flush(link)
         self.commands.go_on(now)
         if self.intake.advanced is not None:
             self.emit(Advanced(self.intake.advanced))

@@ -209,6 +209,10 @@ class Session:
         if self._writer is not None and self.state is not State.CLOSED:
             self._writer.queue(msg.encode(message), msg.lane(message))
 
+    def has_output(self) -> bool:
+        """Whether `take_output` has anything, or would have if the outbox were empty."""
+        return bool(self._output) or (self._writer is not None and self._writer.waiting())
+
     def has_room(self) -> bool:
         """Whether bulk may be queued: nothing waits in the lanes and the outbox is below its fill mark."""
         waiting = self._writer is not None and self._writer.waiting()
