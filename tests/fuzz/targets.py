@@ -21,11 +21,12 @@ from meshd.proto.keyset import KeySet
 from meshd.proto.reconcile import Initiator, respond
 from meshd.proto.session import Session, State
 from tests.fuzz import mutate
+from tests.homes import PLAZA
 from tests.wire import HOUR, WALL_MS, Author, Pair, hello, session
 
 Target = Callable[[random.Random], bool]
 FRAME_LIMIT = 32 * 1024
-_AUTHOR = Author()
+_AUTHORS = [Author(seed) for seed in range(1, 6)]
 _KEY = b"k" * 32
 _SCHEMAS = (
     (int,),
@@ -54,11 +55,12 @@ def fuzz_codec(rng: random.Random) -> bool:
     return True
 
 
-def _post(rng: random.Random) -> list[mutate.Slot]:
+def _post(rng: random.Random, author: Author) -> list[mutate.Slot]:
     """The slots of a post, all right about half of the time, and else one that is not."""
-    made = _AUTHOR.post(
-        incarnation=rng.getrandbits(63),
-        sequence=rng.choice((2, limits.SEQUENCE_MAX)),
+    made = author.post(
+        channel=PLAZA,
+        incarnation=rng.choice((1, 2, rng.getrandbits(63))),
+        sequence=rng.choice((1, 2, 3, 4, limits.SEQUENCE_MAX)),
         parents=rng.randbytes(32 * rng.randrange(1, 9)),
         hlc=(WALL_MS - rng.randrange(3_600_000)) << 16,
         kind=rng.choice((1, 1, 2, 255)),
@@ -86,12 +88,26 @@ def _text(rng: random.Random) -> tuple[str, bytes, str]:
     return "x" * rng.choice((0, 10, 64, 65)), rng.randbytes(rng.choice((0, 32, 31))), "é" * rng.randrange(200)
 
 
+def _signed(rng: random.Random, author: Author) -> bytes:
+    slots = _post(rng, author)
+    return mutate.array(rng, slots) if rng.random() < 0.3 else codec.pack(*slots)
+
+
+def _envelope(rng: random.Random) -> bytes:
+    """Rightly signed, whatever stands in it."""
+    author = rng.choice(_AUTHORS)
+    return author.seal(_signed(rng, author))
+
+
 def fuzz_envelope(rng: random.Random) -> bool:
     """Envelopes and posts, most of them rightly signed whatever stands in them."""
-    signed = mutate.array(rng, _post(rng)) if rng.random() < 0.3 else codec.pack(*_post(rng))
-    raw = _AUTHOR.seal(signed) if rng.random() < 0.5 else envelope.seal_public(signed, rng.randbytes(64))
+    raw = (
+        _envelope(rng)
+        if rng.random() < 0.5
+        else envelope.seal_public(_signed(rng, _AUTHORS[0]), rng.randbytes(64))
+    )
     if rng.random() < 0.3:
-        raw = mutate.scratched(rng, mutate.array(rng, [1, 0, signed, raw[-64:]]))
+        raw = mutate.scratched(rng, mutate.array(rng, [1, 0, _signed(rng, _AUTHORS[0]), raw[-64:]]))
     try:
         parsed = envelope.parse(raw)
     except PeerError:
@@ -137,10 +153,8 @@ def _message(rng: random.Random) -> msg.Message:
 def _gift(rng: random.Random) -> bytes:
     raws = []
     for _ in range(rng.randrange(4)):
-        signed = mutate.array(rng, _post(rng)) if rng.random() < 0.3 else codec.pack(*_post(rng))
-        raws.append(
-            _AUTHOR.seal(signed) if rng.random() < 0.8 else mutate.scratched(rng, _AUTHOR.seal(signed))
-        )
+        raw = _envelope(rng)
+        raws.append(raw if rng.random() < 0.8 else mutate.scratched(rng, raw))
     return mutate.scratched(rng, codec.join(raws)) if rng.random() < 0.3 else codec.join(raws)
 
 
