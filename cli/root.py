@@ -28,6 +28,7 @@ SECTIONS = {
         "id": "cli.identity:identity",
         "invite": "cli.identity:invite",
         "doctor": "cli.doctor:doctor",
+        "clock": "cli.clock:clock",
         "demo": "cli.demo:demo",
         "completion": "cli.completion:completion",
     },

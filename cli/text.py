@@ -114,11 +114,15 @@ def _listed(addresses: Sequence[str]) -> str:
     return inert(", ".join(addresses)) or "nothing"
 
 
+def confirmed(document: Document) -> Iterator[str]:
+    yield f"clock {_clock(document)}"
+
+
 def _clock(clock: Document) -> str:
-    if clock["state"] == "ok" and abs(clock["off_s"]) < _CLOCK_OFF_S:
-        return "ok"
-    off = f", {duration(abs(clock['off_s']))} off" if clock["off_s"] else ""
-    return inert(f"{clock['state']}{off}")
+    ahead = "behind" if clock["off_s"] > 0 else "ahead of"
+    off = f", {duration(abs(clock['off_s']))} {ahead} those met" if clock["off_s"] else ""
+    advice = f": {clock['advice']}" if clock.get("advice") else ""
+    return inert(f"{clock['state']}{off}{advice}")
 
 
 # --- posting and reading ---

@@ -87,6 +87,7 @@ class Commands:
             "peer.add": self._peer_add,
             "peer.drop": self._peer_drop,
             "sync": self._sync,
+            "clock.confirm": self._clock_confirm,
         }
 
     # --- commands in, answers out ---
@@ -189,6 +190,7 @@ class Commands:
     def _draft(self, params: Params) -> Draft:
         """The checked parameters of a post; nothing is changed yet."""
         log = self._node.require_log()
+        self._node.time.require()
         place = self.channel(params["channel"])
         text, keep = params["text"], params.get("keep", KEEP_DEFAULT)
         if not text or not _encodable(text):
@@ -279,6 +281,10 @@ class Commands:
         if not self._node.drop_address(address):
             raise CallerError(Code.not_found, f"{address} is not among the peers that were added")
         return queries.peers(self._node)
+
+    def _clock_confirm(self, params: Params, now: Now) -> Document:
+        self._node.confirm_clock()
+        return queries.clock(self._node)
 
     def _sync(self, params: Params, now: Now) -> Document | Waiting:
         exchange = self._node.exchange

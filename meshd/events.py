@@ -16,10 +16,15 @@ from meshd.ids import Address
 
 
 class Now(NamedTuple):
-    """The time of an event: monotonic milliseconds for durations, wall milliseconds since 1970 for stamps."""
+    """The time of an event: monotonic milliseconds for durations, wall milliseconds since 1970 for stamps.
+
+    The driver gives the machine's; inside the core `wall_ms` is mesh time, and nothing may be refused, held aside
+    or deleted by it unless `synced` (`meshtime`).
+    """
 
     mono_ms: int
     wall_ms: int
+    synced: bool = True
 
 
 # --- events ---

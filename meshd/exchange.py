@@ -73,7 +73,9 @@ class Exchange:
     # --- links ---
 
     def floor_hour(self, now: Now) -> int:
-        """The first hour that is compared: what expires within 15 minutes is left out."""
+        """The first hour that is compared: what expires within 15 minutes is left out; 0 for who has no time."""
+        if not now.synced:
+            return 0
         return (now.wall_ms + EXPIRES_SOON_S * 1000) // HOUR_MS + 1
 
     def holding(self, now: Now) -> Holding:
@@ -145,7 +147,7 @@ class Exchange:
         first_hour, last_hour = now.wall_ms // HOUR_MS, now.wall_ms // HOUR_MS + EXPIRY_AHEAD_HOURS_MAX
         for reference in codec.chop(references, REFERENCE_SIZE, REFERENCES_MAX):
             self._held_by(link, reference)
-            in_time = first_hour < int.from_bytes(reference[:4], "big") <= last_hour
+            in_time = not now.synced or first_hour < int.from_bytes(reference[:4], "big") <= last_hour
             if in_time and self._keyset.starting_with(bytes(4) + reference) is None:
                 lacking.append(reference[4:])
         self._want(link, lacking, ANNOUNCED_MAX, now)

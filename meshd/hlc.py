@@ -2,10 +2,11 @@
 
 The rule (Kulkarni et al. 2014, "Logical Physical Clocks"): a stamp is later than every stamp seen before it, and
 stays close to the wall clock. A remote stamp moves ours at most to our own time + HLC_AHEAD_MS, so that a clock that
-is years ahead (or a liar) can't drag everybody's with it (protocol.md, "Time").
+is years ahead (or a liar) can't drag everybody's with it. A stamp of ours that nobody would take any more, because it
+was given while our own clock was more than a day ahead, is forgotten (protocol.md, "Time").
 """
 
-from meshd.limits import HLC_AHEAD_MS
+from meshd.limits import HLC_AHEAD_MS, HLC_REFUSE_MS
 
 _COUNTER_BITS = 16
 
@@ -17,7 +18,9 @@ class Clock:
         self.last = last
 
     def stamp(self, wall_ms: int) -> int:
-        """A stamp for an event of our own, later than all before."""
+        """A stamp for an event of our own, later than all before it that others may have taken."""
+        if self.last >> _COUNTER_BITS > wall_ms + HLC_REFUSE_MS:
+            self.last = 0
         self.last = max(self.last + 1, wall_ms << _COUNTER_BITS)
         return self.last
 

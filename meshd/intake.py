@@ -106,6 +106,8 @@ class Intake:
 
     def _out_of_time(self, parsed: Envelope, now: Now) -> bool:
         """Expired, or further ahead than clocks differ: refused in silence, and never remembered."""
+        if not now.synced:
+            return False  # who has no time refuses nothing by it
         hours_left = parsed.expiry_hour - now.wall_ms // HOUR_MS
         return (
             not 0 < hours_left <= EXPIRY_AHEAD_HOURS_MAX or parsed.post.time_ms > now.wall_ms + HLC_REFUSE_MS

@@ -71,6 +71,11 @@ BACKOFF_EACH_MS = 250  # … and up to this for each target there is: all togeth
 BACKOFF_MAX_MS = 60_000  # … but each at least this often; all with a quarter of jitter
 LASTING_MS = 10_000  # a link that lasted so long was no failure
 
+# Time (protocol.md, "Time")
+JUMP_MS = 60 * 60 * 1000  # a wall clock that moved so far alone is not believed at once: hellos tell hours
+HELLOS_MAX = 16  # links whose hello's hour is remembered: as many as may be open
+SEEN_MS = 10 * 60 * 1000  # how often the time is noted on disk: much less than a jump
+
 # Log and RPC
 READ_LIMIT_DEFAULT = 50  # posts a read shows
 READ_LIMIT_MAX = 100_000  # posts one read may ask for; the answer's size is bounded besides

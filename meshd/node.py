@@ -53,7 +53,9 @@ from meshd.limits import (
     INBOUND_MAX,
     LINKS_MAX,
     MESSAGE_SIZE_MAX,
+    SEEN_MS,
 )
+from meshd.meshtime import MeshTime
 from meshd.post import HOUR_MS
 from meshd.proto import message as msg
 from meshd.proto.keyset import KeySet
@@ -80,6 +82,8 @@ class Node:
         self.carry, self.log = carry, log
         self._rng, self._entropy = rng, entropy
         self._psk = link_psk(carry.network_key)
+        self.time = MeshTime(now, carry.seen_ms())
+        now = self.time.read(now)
         self.keyset = KeySet(carry.keys())
         self.clock = Clock(log.last_hlc() if log else 0)
         self.intake = Intake(carry, log, self.keyset, self.clock, verify_many)
@@ -96,14 +100,15 @@ class Node:
         self.discovery = DiscoveryState("off", False, "not started")
         self._instance = ""
         self._static = (b"", b"")
-        self._now = now
+        self._now = self._machine_now = now
         self._effects: list[Effect] = []
 
     # --- in and out ---
 
     def handle(self, event: Event, now: Now) -> list[Effect]:
         """Take one event in and return what is to be done about it. DiskError if nothing can be promised any more."""
-        self._now = now
+        self._machine_now = now
+        self._now = now = self.time.read(now)
         match event:
             case BytesReceived():
                 self._on_bytes(event)
@@ -134,9 +139,10 @@ class Node:
                 self.commands.cancel(number)
             case Stopping():
                 self.close_all(msg.BYE_DONE)
+                self.carry.set_seen(self.time.seen_ms)
             case Wake():
                 pass
-        self._go_on(now)
+        self._go_on(self._now)
         self.carry.commit()
         if self.log is not None:
             self.log.commit()
@@ -147,6 +153,8 @@ class Node:
         """What is due after every event: long steps, deadlines, dials, and filling the links."""
         if self.intake.behind:
             self.intake.step(now)
+        if self.time.seen_ms - self.carry.seen_ms() >= SEEN_MS:
+            self.carry.set_seen(self.time.seen_ms)
         for link, wrong in self.exchange.tick(now):
             self._hang_up(link, wrong)
         for link, session in list(self.sessions.items()):
@@ -203,7 +211,7 @@ class Node:
     def _greeting(self, link: int) -> tuple[msg.Message, ...]:
         """Hello, and as many tags as there could be contacts: nobody is recognised yet, so all are random."""
         floor_hour, count, fingerprint = self.exchange.greet(link, self._now)
-        wall_hour = self._now.wall_ms // HOUR_MS
+        wall_hour = self._now.wall_ms // HOUR_MS if self._now.synced else 0
         versions = bytes((msg.VERSION,))
         hello = msg.Hello(
             versions, 0, wall_hour, floor_hour, ENVELOPE_SIZE_MAX, MESSAGE_SIZE_MAX, count, fingerprint
@@ -275,6 +283,8 @@ class Node:
         if len(open_sessions) >= LINKS_MAX or (not session.dialled and inbound >= INBOUND_MAX):
             self._hang_up(link, "no room for another link", bye=msg.BYE_FULL)
             return
+        self.time.heard(link, hello.wall_hour, self._now.mono_ms)
+        self._now = self.time.read(self._machine_now)  # it may be the first who tells us
         self.opened_ms[link] = self._now.wall_ms
         self.peers.opened(link, self._now.mono_ms)
         self.exchange.opened(link, hello, dialled=session.dialled, now=self._now)
@@ -348,6 +358,14 @@ class Node:
         addresses = [address for address in event.addresses if dialable(address)]
         first = self._instance < event.instance
         self.peers.found(event.instance, addresses, first=first, mono_ms=self._now.mono_ms)
+
+    # --- time ---
+
+    def confirm_clock(self) -> None:
+        """The user says that this machine's clock is right; CallerError(refused) if it can't be."""
+        self.time.confirm(self._machine_now)
+        self._now = self.time.read(self._machine_now)
+        self.carry.set_seen(self.time.seen_ms)
 
     # --- for readers ---
 

@@ -42,7 +42,7 @@ def status(node: "Node") -> Document:
             "envelopes": len(node.keyset),
             "channels": len(log.channels()) if log else 0,
         },
-        "clock": {"state": "ok", "off_s": 0},
+        "clock": clock(node),
         "internet": None,
         "discovery": {
             "mode": node.discovery.mode,
@@ -51,6 +51,12 @@ def status(node: "Node") -> Document:
         },
         "exposed": [],
     }
+
+
+def clock(node: "Node") -> Document:
+    """What this node makes of its clock; `off_s`: how far ahead of it those are that were met, if they disagree."""
+    time = node.time
+    return {"state": time.state, "off_s": time.off_ms // 1000, "advice": time.advice()}
 
 
 def identity(node: "Node") -> Document:

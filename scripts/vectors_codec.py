@@ -10,7 +10,7 @@ from meshd import codec
 from meshd.events import Now
 from meshd.exchange import Exchange
 from meshd.hlc import Clock
-from meshd.limits import EXPIRES_SOON_S, HLC_AHEAD_MS
+from meshd.limits import EXPIRES_SOON_S, HLC_AHEAD_MS, HLC_REFUSE_MS
 
 _TYPES = {int: "int", bytes: "bytes", str: "text"}
 SIZE_MAX = 70_000
@@ -122,6 +122,8 @@ def time() -> Vector:
         ("our next stamp runs over into the milliseconds", None, NOW_MS + 7),
         ("a peer is too far ahead", NOW_MS + 9 + ahead << 16, NOW_MS + 8),
         ("our next stamp takes no notice", None, NOW_MS + 8),
+        ("the wall clock went back by nearly a day", None, NOW_MS + HLC_AHEAD_MS - HLC_REFUSE_MS + 10),
+        ("the wall clock went back by more than a day", None, NOW_MS + HLC_AHEAD_MS - HLC_REFUSE_MS + 4),
     ):
         if remote is None:
             clock.stamp(wall_ms)

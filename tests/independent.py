@@ -177,7 +177,7 @@ class Clock:
         self.last = 0
 
     def stamp(self, wall_ms: int) -> None:
-        self.last = max(self.last + 1, wall_ms * 65_536)
+        self.last = max((self.last >> 16 <= wall_ms + 86_400_000) * (self.last + 1), wall_ms * 65_536)
 
     def observe(self, stamp: int, wall_ms: int) -> None:
         if stamp >> 16 <= wall_ms + 900_000:

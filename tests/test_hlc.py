@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshd.hlc import Clock
-from meshd.limits import HLC_AHEAD_MS
+from meshd.limits import HLC_AHEAD_MS, HLC_REFUSE_MS
 
 WALL_MS = 1_790_000_000_000
 walls = st.integers(0, 2**47)
@@ -32,6 +32,13 @@ def test_a_remote_stamp_moves_ours_up_to_the_limit() -> None:
     assert clock.stamp(WALL_MS) == ahead + 1
 
 
+def test_a_stamp_that_nobody_would_take_is_forgotten() -> None:
+    clock = Clock()
+    clock.stamp(WALL_MS + HLC_REFUSE_MS)
+    assert clock.stamp(WALL_MS) == (WALL_MS + HLC_REFUSE_MS << 16) + 1
+    assert clock.stamp(WALL_MS - 1) == WALL_MS - 1 << 16
+
+
 @given(steps)
 def test_every_stamp_is_later_than_all_before(events: list[tuple[bool, int, int]]) -> None:
     clock = Clock()
@@ -39,11 +46,13 @@ def test_every_stamp_is_later_than_all_before(events: list[tuple[bool, int, int]
     for is_own, wall_ms, remote in events:
         if is_own:
             stamp = clock.stamp(wall_ms)
-            assert stamp > latest and stamp >= wall_ms << 16
+            assert stamp >= wall_ms << 16
+            assert stamp > latest or latest >> 16 > wall_ms + HLC_REFUSE_MS
             latest = stamp
         else:
             clock.observe(remote, wall_ms)
             assert clock.last >= latest
+            latest = clock.last
 
 
 @given(walls, st.integers(0, 2**63 - 1))

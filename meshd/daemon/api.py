@@ -1,9 +1,7 @@
-"""The contract between the daemon and its clients: documents, methods, errors, and where the socket is.
+"""The contract between the daemon and its clients: documents, errors, and where the socket is.
 
-The rule: whatever a program may ask of a running daemon stands in `METHODS`, with the type of every parameter
-and of the answer. The daemon checks requests against this table before anything else sees them, and
-docs/rpc.md is generated from it (`scripts/docs`), so that neither can drift. A result is the document that
-`mesh … --json` prints, its `"v": 1` included; names, fields and exit codes are a promise: add, never rename.
+The rule: a result is the document that `mesh … --json` prints, its `"v": 1` included; names, fields and exit codes
+are a promise: add, never rename. What may be asked stands in `daemon.methods`.
 
 JSON-RPC 2.0, one JSON value a line, both ways, over the Unix socket `ctl.sock` of the home. Parameters go by
 name. Errors carry the code's name in `data.code`, and the number says who is wrong:
@@ -17,7 +15,7 @@ The command line imports this module at every start, so it imports neither trio 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, TypedDict
 
 from meshd.errors import CallerError, Code
 
@@ -76,10 +74,18 @@ class Counts(TypedDict):
 
 
 class Clock(TypedDict):
-    """`off_s`: how far mesh time is from this machine's clock."""
+    """`off_s`: how far ahead of this machine's clock those are that were met, 0 if they agree with it as far as hours
+    tell. `advice`: what to do about it, empty if nothing."""
 
     state: Literal["ok", "unsynced", "jumped"]
     off_s: int
+    advice: str
+
+
+class Confirmed(Clock):
+    """The clock, after the user said that it is right."""
+
+    v: int
 
 
 class Discovery(TypedDict):
@@ -267,83 +273,8 @@ def error_document(error: CallerError) -> ErrorDocument:
     return {"v": VERSION, "error": {"code": error.code.name, "message": error.message}}
 
 
-# --- methods ---
+# --- errors ---
 
-
-TYPE_NAMES: dict[type, str] = {str: "string", int: "whole number", float: "number", bool: "boolean"}
-
-
-class Param(NamedTuple):
-    """A parameter: its JSON types, what it says, and whether it must be there."""
-
-    types: tuple[type, ...]
-    does: str
-    required: bool = False
-
-
-class Method(NamedTuple):
-    """A method: its parameters, the type of its result, and what it does, in one line."""
-
-    params: dict[str, Param]
-    result: type
-    does: str
-
-
-_CHANNEL = Param((str,), "a channel's name, `public:name`, or an id prefix of at least 6", required=True)
-_ADDRESS = Param((str,), "HOST:PORT or [IPv6]:PORT", required=True)
-METHODS: dict[str, Method] = {
-    "status": Method({}, Status, "the node at a glance"),
-    "down": Method({}, Empty, "stops the daemon; the answer comes before it stops"),
-    "id.show": Method({}, Identity, "the own identity"),
-    "invite.network": Method({}, Invite, "the text that lets a laptop join this network"),
-    "post": Method(
-        {
-            "channel": _CHANNEL,
-            "text": Param((str,), "what is said", required=True),
-            "reply_to": Param((str,), "the id of a post, or a prefix of at least 6"),
-            "keep": Param((str,), "how long others carry it: 6h, 24h, 72h (default) or 7d"),
-            "wait": Param((str,), "answer when it is `held` or `delivered`, not at once"),
-            "timeout": Param((int, float), "seconds to wait at most"),
-        },
-        Posted,
-        "posts to a channel; an answered post is on disk",
-    ),
-    "read": Method(
-        {
-            "channel": Param((str,), "only this channel"),
-            "limit": Param((int,), "at most so many posts"),
-            "since": Param((str, int), "an age (30m, 2h, 3d) or a cursor"),
-        },
-        Read,
-        "posts in causal order, oldest first",
-    ),
-    "channel.list": Method({}, Channels, "the channels joined here"),
-    "channel.join": Method(
-        {"name": Param((str,), "its name", required=True)}, Channels, "joins a public channel"
-    ),
-    "channel.leave": Method({"channel": _CHANNEL}, Channels, "leaves a channel"),
-    "peer.list": Method({}, Peers, "addresses given by hand, and links"),
-    "peer.add": Method({"address": _ADDRESS}, Peers, "keeps a link to this address from now on"),
-    "peer.drop": Method({"address": _ADDRESS}, Peers, "gives an address up and closes its link"),
-    "sync": Method(
-        {"wait": Param((bool,), "answer when it is done")}, Synced, "reconciles with all links now"
-    ),
-    "subscribe": Method(
-        {
-            "channel": Param((str,), "only this channel"),
-            "cursor": Param((int,), "posts after this cursor; without it, from now on"),
-            "missing": Param((bool,), "also say when a gap shows or closes"),
-        },
-        Subscribed,
-        "sends a notification `post` for every post from the cursor on, in log order, skipping none",
-    ),
-    "unsubscribe": Method({"subscription": Param((int,), "its number", True)}, Empty, "ends a subscription"),
-}
-
-NOTICES: dict[str, tuple[type, str]] = {
-    "post": (PostNotice, "a post of a subscription"),
-    "missing": (MissingNotice, "a gap of a subscription that asked for `missing`"),
-}
 
 PARSE_ERROR = -32700
 REQUEST_ERROR = -32600

@@ -1,6 +1,6 @@
 """JSON-RPC 2.0, the text of it: lines into requests, answers into lines.
 
-The rule: a request that comes out of `check` names a method of `api.METHODS` and holds only parameters of the
+The rule: a request that comes out of `check` names a method of `methods.METHODS` and holds only parameters of the
 right names and types; everything else becomes a `Wrong` with the answer it deserves. A parameter that is null
 counts as not given, so that programs need not leave members out.
 
@@ -10,7 +10,7 @@ Lines are ASCII: whatever a post holds, a log or a terminal shows nothing but pr
 import json
 from typing import Any, NamedTuple
 
-from meshd.daemon import api
+from meshd.daemon import api, methods
 from meshd.errors import CallerError, Code
 
 encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -55,7 +55,7 @@ def check(value: Any) -> Request:
     if not whole or type(value.get("id")) not in (str, int, float, type(None)):
         raise Wrong(api.REQUEST_ERROR, 'a request is {"jsonrpc": "2.0", "id": …, "method": …, "params": {…}}')
     method = value["method"]
-    if method not in api.METHODS:
+    if method not in methods.METHODS:
         raise Wrong(api.METHOD_ERROR, f"there is no method {method[:64]!r}")
     return Request(value.get("id"), "id" in value, method, check_params(method, value.get("params", {})))
 
@@ -64,13 +64,13 @@ def check_params(method: str, params: Any) -> dict[str, Any]:
     """The parameters of a method of the table that were given; raises Wrong."""
     if not isinstance(params, dict):
         raise Wrong(api.PARAMS_ERROR, f"{method}: parameters go by name, in an object")
-    known = api.METHODS[method].params
+    known = methods.METHODS[method].params
     given = {name: value for name, value in params.items() if value is not None}
     for name, value in given.items():
         if name not in known:
             raise Wrong(api.PARAMS_ERROR, f"{method}: there is no parameter {name[:64]!r}")
         if type(value) not in known[name].types:
-            types = " or ".join(api.TYPE_NAMES[type_] for type_ in known[name].types)
+            types = " or ".join(methods.TYPE_NAMES[type_] for type_ in known[name].types)
             raise Wrong(api.PARAMS_ERROR, f"{method}: {name} has to be a {types}")
     for name, param in known.items():
         if param.required and name not in given:

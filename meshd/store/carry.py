@@ -12,8 +12,8 @@ is never used again, even after removal (AUTOINCREMENT): `log` remembers up to w
 Envelopes are given in the order of arrival too, so that whoever gets many gets parents mostly before their
 children, and each author's posts in a row.
 
-The network key and the addresses typed in by the user are here as well: a locked node needs them to find
-peers.
+The network key and the addresses typed in by the user are here as well, since a locked node needs them to find
+peers; and the time, so that a clock that went back while the daemon was off is noticed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,6 +32,7 @@ _MIGRATIONS = (
         "CREATE INDEX envelope_id ON envelope (substr(id, 1, 8))",
         "CREATE TABLE address (address TEXT PRIMARY KEY, added_ms INTEGER NOT NULL) WITHOUT ROWID",
     ),
+    ("ALTER TABLE network ADD COLUMN seen_ms INTEGER NOT NULL DEFAULT 0",),
 )
 _KEYS_AT_ONCE = 8192  # keys in one turn of `keys`
 
@@ -41,6 +42,7 @@ class Carry:
 
     network_key: bytes
     network_kind: str
+    _seen_ms: int
 
     def __init__(self, path: Path, key: bytes, durable: bool = True) -> None:
         self._load(Database(path, key, _MIGRATIONS, durable=durable))
@@ -49,7 +51,7 @@ class Carry:
     def create(cls, path: Path, key: bytes, network_key: bytes, kind: str, durable: bool = True) -> "Carry":
         """A new file for the network with that 32-byte key, `kind` "open" or "private"."""
         database = Database.create(path, key, _MIGRATIONS, durable=durable)
-        database.write("INSERT INTO network VALUES (1, ?, ?)", (network_key, kind))
+        database.write("INSERT INTO network VALUES (1, ?, ?, 0)", (network_key, kind))
         database.commit()
         carry = cls.__new__(cls)
         carry._load(database)
@@ -58,12 +60,12 @@ class Carry:
     def _load(self, database: Database) -> None:
         self._database = database
         with database.opening():
-            rows = database.read("SELECT key, kind FROM network")
+            rows = database.read("SELECT key, kind, seen_ms FROM network")
             if not rows:
                 raise CallerError(
                     Code.invalid, "carry is unfinished: it was left in the middle of being made"
                 )
-            ((self.network_key, self.network_kind),) = rows
+            ((self.network_key, self.network_kind, self._seen_ms),) = rows
             self._read_last()
 
     def _read_last(self) -> None:
@@ -136,6 +138,17 @@ class Carry:
             (sequence, limit),
         )
         return rows
+
+    # --- the time ---
+
+    def seen_ms(self) -> int:
+        """The last mesh time that was noted, wall milliseconds; 0 before the first."""
+        return self._seen_ms
+
+    def set_seen(self, seen_ms: int) -> None:
+        """Note the time, with the next commit."""
+        self._database.write("UPDATE network SET seen_ms = ?", (seen_ms,))
+        self._seen_ms = seen_ms
 
     # --- addresses that the user typed in ---
 

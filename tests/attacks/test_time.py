@@ -4,15 +4,19 @@ from pathlib import Path
 
 import pytest
 
+from meshd.errors import CallerError, Code
+from meshd.events import Now
 from meshd.limits import (
     EXPIRY_AHEAD_HOURS_MAX,
     HLC_AHEAD_MS,
     HLC_REFUSE_MS,
     KEEP_HOURS_MAX,
 )
+from meshd.meshtime import MeshTime
 from meshd.post import HOUR_MS, Text, encode_text
-from tests.homes import PLAZA, Stranger, Table
-from tests.wire import HOUR, WALL_MS, Author
+from meshd.proto import message as msg
+from tests.homes import PLAZA, Stranger, Table, key
+from tests.wire import HOUR, WALL_MS, Author, hello
 
 YEAR_MS = 365 * 24 * HOUR_MS
 
@@ -134,7 +138,81 @@ def test_T04_a_clock_set_back_over_a_start_brings_no_stamp_back(table: Table) ->
     oak.stop()
     table.skew_ms = -24 * HOUR_MS
     oak.start()
+    with pytest.raises(CallerError, match="what time it is"):
+        oak.post("nobody knows when")
+    Stranger(oak)
+    table.settle()
     assert stamp(table, "second") > first
+
+
+@pytest.mark.parametrize("clock_ms", [0, WALL_MS + 10 * YEAR_MS], ids=["1970", "ten years ahead"])
+def test_T08_a_clock_that_cannot_be_right_prunes_nothing_relays_all_and_posts_when_told_the_time(
+    table: Table, clock_ms: int
+) -> None:
+    raw = dated(WALL_MS, keep_hours=6)
+    table.skew_ms = clock_ms - WALL_MS
+    oak = table.home()
+    oak.ask("channel.join", name="plaza")
+    with pytest.raises(CallerError) as refused:
+        oak.post("when?")
+    assert refused.value.code is Code.refused and "set this machine's clock" in refused.value.message
+    assert oak.ask("status")["clock"]["state"] == "unsynced"
+    table.run(3 * 24 * HOUR_MS)  # alone, it prunes nothing
+    stranger = Stranger(oak, greeting=(hello(wall_hour=HOUR), msg.Tags(bytes(msg.TAGS_SIZE))))
+    table.settle()
+    (said,) = stranger.heard(msg.Hello)
+    assert (said.wall_hour, said.floor_hour) == (0, 0)
+    long_gone, far = dated(WALL_MS - 10 * YEAR_MS, seed=4), dated(WALL_MS + 2 * 24 * HOUR_MS, seed=5)
+    stranger.give(raw, long_gone, far)
+    assert stranger.is_open and oak.raws() == [raw, long_gone, far]
+    clock = oak.ask("status")["clock"]
+    assert clock["state"] == "unsynced" and abs(clock["off_s"] * 1000 + clock_ms - WALL_MS) < 4 * 24 * HOUR_MS
+    assert stamp(table, "now I can") >> 16 in range(HOUR * HOUR_MS, (HOUR + 1) * HOUR_MS)
+    other = Stranger(oak, seed=9)
+    table.settle()
+    other.say(msg.Want(key(raw)[8:24]))
+    assert raw in other.given()
+
+
+def test_T08_the_users_word_does_not_make_an_impossible_clock_right(table: Table) -> None:
+    table.skew_ms = -WALL_MS
+    oak = table.home()
+    with pytest.raises(CallerError, match="set this machine's clock"):
+        oak.ask("clock.confirm")
+    table.skew_ms = 0  # the user sets it
+    assert oak.ask("status")["clock"]["state"] == "jumped"
+    assert oak.ask("clock.confirm") == {"v": 1, "state": "ok", "off_s": 0, "advice": ""}
+    assert oak.post("at last")
+
+
+def test_T09_three_strangers_who_lie_about_the_time_raise_a_warning_and_no_more(table: Table) -> None:
+    oak = table.home()
+    for seed in range(3):
+        Stranger(oak, seed=seed, greeting=(hello(wall_hour=HOUR + 48), msg.Tags(bytes(msg.TAGS_SIZE))))
+        table.settle()
+    clock = oak.ask("status")["clock"]
+    assert clock["state"] == "ok" and clock["off_s"] > 47 * 3600 and "check the clock" in clock["advice"]
+    assert stamp(table, "my own time") == WALL_MS << 16
+
+
+@pytest.mark.parametrize(
+    ("hours", "moved"),
+    [
+        ((48, 48, 48), True),
+        ((48, 48, 0), False),  # one agrees with us
+        ((48, 48), False),
+        ((48, 90, 150), False),  # they agree on nothing
+    ],
+)
+def test_T09_three_contacts_move_mesh_time_if_our_clock_disagrees_with_all(
+    hours: tuple[int, ...], moved: bool
+) -> None:
+    time = MeshTime(Now(0, WALL_MS), 0)
+    for number, ahead in enumerate(hours):
+        time.heard(bytes((number,)), HOUR + ahead, 0, is_contact=True)
+    read = time.read(Now(0, WALL_MS))
+    assert (read.wall_ms >= (HOUR + 48) * HOUR_MS) == moved
+    assert read.synced and time.state == "ok"
 
 
 def test_T07_what_expired_is_refused_a_month_later_by_who_never_saw_it_too(table: Table) -> None:
@@ -153,9 +231,9 @@ def test_T07_what_expired_is_refused_a_month_later_by_who_never_saw_it_too(table
 
 
 def test_T10_what_a_wrong_clock_refused_comes_after_it_is_right(table: Table) -> None:
+    table.skew_ms = -3 * 24 * HOUR_MS  # our clock is days behind: the post seems far ahead
     oak = table.home()
     raw = dated(WALL_MS)
-    table.skew_ms = -3 * 24 * HOUR_MS  # our clock is days behind: the post seems far ahead
     stranger = Stranger(oak)
     table.settle()
     stranger.give(raw)

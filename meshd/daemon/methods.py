@@ -1,0 +1,99 @@
+"""What may be asked of a running daemon: every method, with its parameters and its answer.
+
+The rule: the daemon checks requests against `METHODS` before anything else sees them, and docs/rpc.md is generated
+from it (`scripts/docs`), so that neither can drift. The documents are those of `daemon.api`.
+"""
+
+from typing import NamedTuple
+
+from meshd.daemon.api import (
+    Channels,
+    Confirmed,
+    Empty,
+    Identity,
+    Invite,
+    MissingNotice,
+    Peers,
+    Posted,
+    PostNotice,
+    Read,
+    Status,
+    Subscribed,
+    Synced,
+)
+
+TYPE_NAMES: dict[type, str] = {str: "string", int: "whole number", float: "number", bool: "boolean"}
+
+
+class Param(NamedTuple):
+    """A parameter: its JSON types, what it says, and whether it must be there."""
+
+    types: tuple[type, ...]
+    does: str
+    required: bool = False
+
+
+class Method(NamedTuple):
+    """A method: its parameters, the type of its result, and what it does, in one line."""
+
+    params: dict[str, Param]
+    result: type
+    does: str
+
+
+_CHANNEL = Param((str,), "a channel's name, `public:name`, or an id prefix of at least 6", required=True)
+_ADDRESS = Param((str,), "HOST:PORT or [IPv6]:PORT", required=True)
+METHODS: dict[str, Method] = {
+    "status": Method({}, Status, "the node at a glance"),
+    "down": Method({}, Empty, "stops the daemon; the answer comes before it stops"),
+    "id.show": Method({}, Identity, "the own identity"),
+    "invite.network": Method({}, Invite, "the text that lets a laptop join this network"),
+    "post": Method(
+        {
+            "channel": _CHANNEL,
+            "text": Param((str,), "what is said", required=True),
+            "reply_to": Param((str,), "the id of a post, or a prefix of at least 6"),
+            "keep": Param((str,), "how long others carry it: 6h, 24h, 72h (default) or 7d"),
+            "wait": Param((str,), "answer when it is `held` or `delivered`, not at once"),
+            "timeout": Param((int, float), "seconds to wait at most"),
+        },
+        Posted,
+        "posts to a channel; an answered post is on disk",
+    ),
+    "read": Method(
+        {
+            "channel": Param((str,), "only this channel"),
+            "limit": Param((int,), "at most so many posts"),
+            "since": Param((str, int), "an age (30m, 2h, 3d) or a cursor"),
+        },
+        Read,
+        "posts in causal order, oldest first",
+    ),
+    "channel.list": Method({}, Channels, "the channels joined here"),
+    "channel.join": Method(
+        {"name": Param((str,), "its name", required=True)}, Channels, "joins a public channel"
+    ),
+    "channel.leave": Method({"channel": _CHANNEL}, Channels, "leaves a channel"),
+    "peer.list": Method({}, Peers, "addresses given by hand, and links"),
+    "peer.add": Method({"address": _ADDRESS}, Peers, "keeps a link to this address from now on"),
+    "peer.drop": Method({"address": _ADDRESS}, Peers, "gives an address up and closes its link"),
+    "sync": Method(
+        {"wait": Param((bool,), "answer when it is done")}, Synced, "reconciles with all links now"
+    ),
+    "clock.confirm": Method({}, Confirmed, "says that this machine's clock is right"),
+    "subscribe": Method(
+        {
+            "channel": Param((str,), "only this channel"),
+            "cursor": Param((int,), "posts after this cursor; without it, from now on"),
+            "missing": Param((bool,), "also say when a gap shows or closes"),
+        },
+        Subscribed,
+        "sends a notification `post` for every post from the cursor on, in log order, skipping none",
+    ),
+    "unsubscribe": Method({"subscription": Param((int,), "its number", True)}, Empty, "ends a subscription"),
+}
+
+NOTICES: dict[str, tuple[type, str]] = {
+    "post": (PostNotice, "a post of a subscription"),
+    "missing": (MissingNotice, "a gap of a subscription that asked for `missing`"),
+}
