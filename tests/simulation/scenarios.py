@@ -31,7 +31,9 @@ class Scenario:
 
     about: str
     nodes: int
-    topology: str  # line: each types in the next · bridge: one network · rooms: a ring of networks
+    topology: (
+        str  # line: each types in the next · bridge: one network · rooms: a ring of networks · overlay: none
+    )
     posts: int
     chaos_s: int
     heal_s: int = 120
@@ -68,7 +70,7 @@ SCENARIOS = {
                       step_s=900, keep="6h", splits=0.3, skew_ms=60_000),
     "walk": Scenario("people carry posts from room to room", 24, "rooms", 30, 60, moves=0.1, splits=0.1),
     "crowd": Scenario("one network with more laptops than links", 24, "bridge", 10, 20, churn=0.05),
-    "halves": Scenario("parted in two for 30 minutes", 100, "rooms", 40, 1800, halves=True),
+    "halves": Scenario("parted in two for 30 minutes", 100, "overlay", 40, 1800, halves=True, typed=3),
     "storm": Scenario("churn, partitions, crashes and 20 % loss of links", 100, "rooms", 40, 60, loss=0.2,
                       churn=0.05, crashes=0.02, moves=0.02, splits=0.3, typed=1),
 }  # fmt: skip
@@ -122,9 +124,11 @@ class Day:
         for machine in machines:
             machine.segments = self._home(machine)
             self.world.turn_on(machine)
-            if self.scenario.topology == "line" and machine.number + 1 < len(machines):
-                following = machines[machine.number + 1].address
-                self.world.ask(machine, "peer.add", address=str(following))
+            others = [self._rng.choice(machines) for _ in range(self.scenario.typed)]
+            if self.scenario.topology == "line":
+                others += machines[machine.number + 1 : machine.number + 2]
+            for other in others:
+                self.world.ask(machine, "peer.add", address=str(other.address))
             self.world.run(self._rng.randint(1, 100), self.checks.every_second)
 
     def _home(self, machine: Machine) -> tuple[int, ...]:
