@@ -139,7 +139,7 @@ async def test_a_core_with_more_to_do_lets_others_run_between_two_wakes(
     nursery.cancel_scope.cancel()
 
 
-async def test_a_machine_that_slept_has_changed_networks() -> None:
+async def test_M08_a_machine_that_slept_has_changed_networks() -> None:
     world = World()
     world.suspended_ms = SUSPENDED_MS
     world.driver.handle(Drained(1))

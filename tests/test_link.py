@@ -157,7 +157,7 @@ async def test_a_dial_that_fails_says_why(nursery: trio.Nursery) -> None:
         assert failed.address == address and reason in failed.reason
 
 
-async def test_renew_changes_the_port_and_keeps_links(pair: tuple[Side, Side, int, int]) -> None:
+async def test_M08_renew_changes_the_port_and_keeps_links(pair: tuple[Side, Side, int, int]) -> None:
     near, far, near_link, _ = pair
     former = far.links.port
     addresses = far.links.renew()

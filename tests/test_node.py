@@ -99,7 +99,7 @@ def test_nothing_leaves_before_it_is_committed(table: Table, monkeypatch: pytest
     assert table.moved == moved and len(oak.replies) == 1
 
 
-def test_a_network_change_renews_everything_that_others_saw(table: Table) -> None:
+def test_M08_a_network_change_renews_everything_that_others_saw(table: Table) -> None:
     oak, elm = table.home(), table.home()
     ours, _ = table.link(oak, elm)
     table.settle()
