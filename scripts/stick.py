@@ -22,6 +22,7 @@ import errno
 import hashlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -279,18 +280,18 @@ def write(staged: Path, stick: Path) -> int:
     hashes = parse_manifest(manifest)
     stick.mkdir(exist_ok=True)
     before = written_before(stick, hashes)
+    if (stick / WHEELS).is_symlink():
+        raise StickError(f"{stick / WHEELS} is a link: remove it")
+    missing = [path for path, sha256 in hashes.items() if not is_there(stick, path, sha256)]
+    size, free = sum((staged / path).stat().st_size for path in missing), shutil.disk_usage(stick).free
+    if size > free:
+        raise StickError(f"{stick}: no space: {megabytes(size)} needed, {megabytes(free)} free")
     replace(stick / HALF_WRITTEN, text_of({**before, **hashes}).encode())
     (stick / MANIFEST).unlink(missing_ok=True)
     os.sync()
-    if (stick / WHEELS).is_symlink():
-        raise StickError(f"{stick / WHEELS} is a link: remove it")
     (stick / WHEELS).mkdir(exist_ok=True)
-    size = 0
-    for path, expected in hashes.items():
-        if not is_there(stick, path, expected):
-            content = (staged / path).read_bytes()
-            replace(stick / path, content)
-            size += len(content)
+    for path in missing:
+        replace(stick / path, (staged / path).read_bytes())
     for path in before.keys() - hashes.keys():
         (stick / path).unlink(missing_ok=True)
     replace(stick / MANIFEST, manifest.encode())

@@ -1,164 +1,287 @@
-"""A stick from end to end with fake wheels: made by scripts/stick's own code, installed by a Python of this machine.
+"""What the installer believes of a stick, and that nothing is run, opened or left behind beyond that.
 
-Making it runs the real `pip download` and installing it the real `pip install`, both with no network: what pip is
-given is one folder. Each installation takes as long as `python -m venv`.
+Sticks here are folders with a few small files, some of them forged; installing one is test_stick_whole.py.
 """
 
+import ast
+import hashlib
+import io
 import os
-import shutil
-import subprocess
-import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
+from meshd import words
 from scripts import stick  # makes the rest of scripts/ importable
 from tests import stick_parts
 
 import stick_install  # isort: skip
+from stick_install import StickError  # isort: skip
 
-pytestmark = pytest.mark.real
-
-PDP11 = stick.Target("a laptop of its own", ("linux_pdp11",), True)
-ANY = stick.Target("any other", ("linux_any",), True)
-NOBODYS = stick.Target("a laptop with no wheel", ("linux_none",), False)
-
-
-class Street:
-    """A checkout, the wheels that can be had, a stick, and the folder of another laptop."""
-
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
-        self.index, self.root, self.made = folder / "index", folder / "root", folder / "the stick"
-        self.laptop = folder / "other laptop"  # a space, as in many a home
-        stick_parts.make_checkout(self.root, stick_parts.make_index(self.index, 1))
-        patch.setattr(stick, "ROOT", self.root)
-        patch.setenv("PIP_CONFIG_FILE", os.devnull)
-        patch.setenv("PIP_NO_INDEX", "1")
-        patch.setenv("PIP_FIND_LINKS", self.index.as_uri())
-
-    def make(self, *targets: stick.Target) -> None:
-        stick.make(self.made, targets or (PDP11, ANY), ["3.11"])
-
-    def install(self, *args: str, **environment: str) -> tuple[int, str, str]:
-        """What install.py says on the other laptop: exit status, stdout, stderr."""
-        command = [
-            os.path.realpath(sys.executable),
-            str(self.made / "install.py"),
-            *(args or [str(self.laptop)]),
-        ]
-        known = {"PATH": "/usr/bin:/bin", "HOME": str(self.laptop.parent)}
-        ran = subprocess.run(command, env=known | environment, capture_output=True, text=True)
-        return ran.returncode, ran.stdout, ran.stderr
-
-    def version(self) -> str:
-        """What the installed program says of its package."""
-        mesh = [str(self.laptop / "bin" / "mesh")]
-        ran = subprocess.run(mesh, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True)
-        assert ran.stderr == ""
-        return ran.stdout.strip()
+HASH = "0" * 64
 
 
 @pytest.fixture
-def street(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Street:
-    return Street(tmp_path, monkeypatch)
+def plain(tmp_path: Path) -> Path:
+    """A whole stick."""
+    folder = tmp_path / "stick"
+    stick_parts.make_plain_stick(folder)
+    (folder / "manifest.txt").write_text(stick.manifest_of(folder))
+    return folder
 
 
-def test_made_installed_brought_up_to_date(street: Street, capsys: pytest.CaptureFixture[str]) -> None:
-    street.make(PDP11, ANY, NOBODYS)
-    said_by_maker = capsys.readouterr().err
-    # Foreign files beside ours: a module that the installer would import, a wheel that pip would prefer.
-    marker = street.made / "was run"
-    (street.made / "hashlib.py").write_text(f"open({str(marker)!r}, 'w')\n")
-    stick_parts.make_wheel(
-        street.made / "wheels", "zeroconf", 1, "cp311-cp311-any", {"zeroconf/__init__.py": b"VERSION = 6\n"}
+def renew_manifest(folder: Path) -> None:
+    """What a forger does."""
+    (folder / "manifest.txt").unlink()
+    (folder / "manifest.txt").write_text(stick.manifest_of(folder))
+
+
+# ── words ──
+
+
+def test_the_words_are_the_first_132_bits_of_the_manifests_sha256():
+    sha256 = hashlib.sha256(b"a manifest").hexdigest()
+    said = stick_install.words_of(sha256, stick_parts.WORD_LIST)
+    assert words.words_to_bits(said) == int(sha256[:33], 16)
+
+
+def test_another_word_list_is_refused(plain):
+    swapped = stick_parts.WORD_LIST.replace(b"abandon\nability\n", b"ability\nabandon\n")
+    (plain / "words.txt").write_bytes(swapped)
+    renew_manifest(plain)
+    stick_install.verify(plain)  # the manifest itself is right
+    with pytest.raises(StickError, match="not the BIP-39 list"):
+        stick_install.check(plain)
+
+
+# ── the manifest ──
+
+
+def manifest(*paths: str) -> str:
+    return f"{stick_install.HEADER}\n" + "".join(f"{HASH}  {path}\n" for path in paths)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../x",
+        "/etc/x",
+        "wheels/../x",
+        "wheels/a/b",
+        "a/b",
+        "a\\b",
+        ".x",
+        "wheels/.x",
+        "a:b",
+        "x.",
+        "é",
+        "wheels/",
+    ],
+)
+def test_paths_that_lead_elsewhere_or_vfat_cannot_hold_are_refused(path):
+    with pytest.raises(StickError, match="no stick of meshd has"):
+        stick_install.parse_manifest(manifest("a", path))
+
+
+@pytest.mark.parametrize("path", ["a", "A", "manifest.txt", "half-written.txt", "Half-Written.TXT"])
+def test_two_files_that_are_one_on_vfat_are_refused(path):
+    with pytest.raises(StickError, match="twice"):
+        stick_install.parse_manifest(manifest("a", path))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "another header\n",
+        f"{HASH}  a\n",
+        manifest() + f"{HASH} a\n",
+        manifest() + f"{'A' * 64}  a\n",
+        manifest() + f"{HASH}  a b\n",
+        manifest() + f"{HASH[1:]}  a\n",
+        manifest() + "\n",
+    ],
+)
+def test_what_is_not_a_manifest_is_refused(text):
+    with pytest.raises(StickError):
+        stick_install.parse_manifest(text)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff" * 9, manifest().encode() + b"#" * (1 << 20)])
+def test_a_manifest_that_cannot_be_one_is_refused(plain, content):
+    (plain / "manifest.txt").write_bytes(content)
+    with pytest.raises(StickError, match="not one of meshd"):
+        stick_install.verify(plain)
+
+
+@pytest.mark.parametrize("missing", stick_install.NEEDED)
+def test_a_manifest_without_a_needed_file_is_refused(plain, missing):
+    (plain / missing).unlink()
+    renew_manifest(plain)
+    with pytest.raises(StickError, match=f"does not name {missing}"):
+        stick_install.verify(plain)
+
+
+# ── the files ──
+
+
+def test_what_the_installation_needs_is_copied_while_it_is_compared(plain, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (plain / "wheels" / "thing-1-cp311-cp311-linux_pdp11.whl").write_bytes(b"of another laptop")
+    renew_manifest(plain)
+    fingerprint = stick_install.verify(plain, copy)
+    assert fingerprint == hashlib.sha256((plain / "manifest.txt").read_bytes()).hexdigest()
+    copied = {path.name: path.read_bytes() for path in copy.iterdir()}
+    assert sorted(copied) == sorted(
+        [*map(os.path.basename, stick_install.NEEDED), "thing-1-py3-none-any.whl"]
     )
-    status, out, said = street.install()
-    assert (status, out) == (0, f"{street.laptop}/bin/mesh\n"), said
-    assert not marker.exists()
-    assert "left alone: 'hashlib.py', 'wheels/zeroconf-1-cp311-cp311-any.whl'" in said
-    words = [line for line in said_by_maker.splitlines() if line.startswith("meshd stick:     ")]
-    assert len(words) == 3 and all(line in said.splitlines() for line in words)
-    assert street.version() == "1"
-    assert sorted(os.listdir(street.laptop)) == ["bin", "checkout"]
-
-    (street.root / "requirements.lock").write_text(stick_parts.make_index(street.index, 2))
-    street.make()
-    status, _, said = street.install()
-    assert status == 0, said
-    assert street.version() == "2"
-    assert sorted(os.listdir(street.laptop)) == ["bin", "checkout"]
-
-    # Nothing but the stick is needed to make another one from what is installed, and it is the same.
-    first = (street.made / "manifest.txt").read_bytes()
-    shutil.rmtree(street.index)
-    street.root = street.laptop / "checkout"
-    stick.ROOT = street.root  # undone with the fixture's patch
-    (street.made / "README.txt").unlink()
-    street.make()
-    assert (street.made / "manifest.txt").read_bytes() == first
+    assert copied["thing-1-py3-none-any.whl"] == b"a wheel"
 
 
-def test_only_looked_at(street: Street) -> None:
-    street.make()
-    status, out, said = street.install("--check")
-    assert (status, out) == (0, "") and "every file is as the manifest says" in said
-    assert not (street.laptop.parent / "meshd").exists()
-    (street.made / "meshd.tar").write_bytes(b"changed")
-    status, _, said = street.install("--check")
-    assert status == 1 and said.splitlines()[-1].startswith("meshd stick: meshd.tar is not the file")
+@pytest.mark.parametrize("path", ["install.py", "meshd.tar", "wheels/thing-1-py3-none-any.whl"])
+def test_a_changed_file_is_named(plain, path):
+    content = (plain / path).read_bytes()
+    (plain / path).write_bytes(content[:-1] + b"X")
+    with pytest.raises(StickError, match=f"{path} is not the file of the manifest"):
+        stick_install.verify(plain)
 
 
-def test_a_laptop_without_its_wheel(street: Street) -> None:
-    street.make(PDP11)
-    (pure,) = (street.made / "wheels").glob("zeroconf-1-py3-none-any.whl")
-    pure.unlink()
-    (street.made / "manifest.txt").unlink()
-    (street.made / "manifest.txt").write_text(stick.manifest_of(street.made))
-    status, out, said = street.install()
-    assert (status, out) == (1, "")
-    assert said.splitlines()[-1].startswith("meshd set-up: no ready-made zeroconf==1 for ")
-    assert not (street.laptop / "bin").exists()
+def test_a_missing_file_is_named(plain):
+    (plain / "meshd.tar").unlink()
+    with pytest.raises(StickError, match=r"meshd\.tar is missing"):
+        stick_install.verify(plain)
 
 
-def test_a_promised_laptop_without_its_wheel_writes_nothing(street: Street) -> None:
-    for wheel in street.index.glob("mnemonic-*"):
-        wheel.unlink()
-    with pytest.raises(stick_install.StickError, match="no ready-made mnemonic==1 for a laptop of its own"):
-        street.make()
-    assert not street.made.exists()
+@pytest.mark.parametrize("path", ["manifest.txt", "meshd.tar", "wheels/thing-1-py3-none-any.whl", "wheels"])
+def test_a_link_on_the_stick_is_refused_wherever_it_leads(plain, path):
+    (plain / path).rename(plain.parent / "elsewhere")
+    (plain / path).symlink_to(plain.parent / "elsewhere")
+    with pytest.raises(StickError, match=f"{path} on the stick is a link"):
+        stick_install.verify(plain)
 
 
-def test_a_wheel_that_is_not_the_locked_one_writes_nothing(street: Street) -> None:
-    stick_parts.make_wheel(street.index, "zeroconf", 1, "cp311-cp311-linux_pdp11", {"zeroconf.py": b"evil"})
-    with pytest.raises(stick_install.StickError, match="DO NOT MATCH THE HASHES"):
-        street.make()
-    assert not street.made.exists()
+def test_a_pipe_on_the_stick_is_refused_and_does_not_block(plain):
+    (plain / "meshd.tar").unlink()
+    os.mkfifo(plain / "meshd.tar")
+    with pytest.raises(StickError, match="no plain file"):
+        stick_install.verify(plain)
 
 
-def test_a_python_without_venv(street: Street) -> None:
-    street.make()
-    code = (
-        "import runpy, sys; sys.modules['ensurepip'] = None; sys.argv = sys.argv[1:];"
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    command = [sys.executable, "-I", "-c", code, str(street.made / "install.py"), str(street.laptop)]
-    ran = subprocess.run(command, capture_output=True, text=True)
-    assert (ran.returncode, ran.stdout) == (1, "")
-    version = f"python3.{sys.version_info.minor}"
-    assert ran.stderr == (
-        f"meshd stick: {version} has no venv module: install it (Debian, Ubuntu: apt install {version}-venv)\n"
-    )
+def test_what_is_not_in_the_manifest_is_named_harmlessly_and_not_opened(plain, capsys):
+    (plain / "photos\x1b[2J").mkdir()
+    os.mkfifo(plain / "wheels" / "evil-1-py3-none-any.whl")
+    stick_install.verify(plain)
+    said = capsys.readouterr().err
+    assert r"'photos\x1b[2J', 'wheels/evil-1-py3-none-any.whl'" in said
+    assert "\x1b" not in said
 
 
-def test_another_python(street: Street) -> None:
-    street.made.mkdir()
-    shutil.copy(stick_parts.ROOT / "scripts" / "stick_install.py", street.made / "install.py")
-    code = (
-        "import runpy, sys; sys.version_info = (3, 10, 4, 'final', 0);"
-        "runpy.run_path(sys.argv[1], run_name='__main__')"
-    )
-    command = [sys.executable, "-I", "-c", code, str(street.made / "install.py")]
-    ran = subprocess.run(command, capture_output=True, text=True, env={"PATH": ""})
-    assert (ran.returncode, ran.stdout) == (1, "")
-    assert ran.stderr.startswith("meshd stick: needs Python 3.11 to 3.14, and this is ")
-    assert ran.stderr.endswith(": install one of these first\n") and ran.stderr.count("\n") == 1
+def test_no_stick_at_all(tmp_path):
+    with pytest.raises(StickError, match=r"has no manifest\.txt"):
+        stick_install.verify(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "needed"),
+    [
+        ("meshd.tar", True),
+        ("README.txt", False),
+        ("wheels/a-1-py3-none-any.whl", True),
+        ("wheels/a-1-py2.py3-none-any.whl", True),
+        ("wheels/a-1-cp313-cp313-manylinux_2_17_aarch64.manylinux2014_aarch64.whl", True),
+        ("wheels/a-1-cp38-abi3-manylinux_2_17_aarch64.whl", True),
+        ("wheels/a-1-cp312-cp312-manylinux_2_17_aarch64.whl", False),
+        ("wheels/a-1-cp313-cp313-manylinux_2_17_x86_64.whl", False),
+        ("wheels/a-1-cp313-cp313-macosx_11_0_aarch64.whl", False),
+        ("wheels/a.whl", False),
+    ],
+)
+def test_what_this_laptop_needs(monkeypatch, path, needed):
+    monkeypatch.setattr(stick_install.sys, "version_info", (3, 13, 0))
+    monkeypatch.setattr(stick_install.sys, "platform", "linux")
+    monkeypatch.setattr(stick_install.platform, "machine", lambda: "aarch64")
+    assert stick_install.is_needed(path) == needed
+
+
+# ── the archive ──
+
+
+def packed(*members: tarfile.TarInfo) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for member in members:
+            tar.addfile(member, io.BytesIO(b"content") if member.size else None)
+    return archive.getvalue()
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname, made.size = kind, "../../etc/passwd", 7 if kind == tarfile.REGTYPE else 0
+    return made
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [member("../x")],
+        [member("/x")],
+        [member("a/../../x")],
+        [member("a//x")],
+        [member("./x")],
+        [member("x\n")],
+        [member("x", tarfile.SYMTYPE)],
+        [member("x", tarfile.LNKTYPE)],
+        [member("x", tarfile.FIFOTYPE)],
+        [member("x", tarfile.CHRTYPE)],
+        [member("x"), member("x")],
+        [member("x"), member("x/y")],
+    ],
+)
+def test_an_archive_with_more_than_plain_files_is_refused(tmp_path, members):
+    (tmp_path / "meshd.tar").write_bytes(packed(*members))
+    with pytest.raises(StickError):
+        stick_install.unpack(tmp_path / "meshd.tar", tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["meshd.tar", "new"]
+
+
+def test_what_is_no_archive_is_refused(tmp_path):
+    (tmp_path / "meshd.tar").write_bytes(b"x" * 2000)
+    with pytest.raises(StickError, match="no archive"):
+        stick_install.unpack(tmp_path / "meshd.tar", tmp_path / "new")
+
+
+# ── where to install ──
+
+
+def test_a_folder_with_other_things_is_refused(plain, tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "thesis.txt").touch()
+    with pytest.raises(StickError, match="holds other things"):
+        stick_install.install(plain, tmp_path / "there")
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["thesis.txt"]
+
+
+def test_not_onto_the_stick(plain):
+    for folder in (plain, plain / "meshd"):
+        with pytest.raises(StickError, match="not onto the stick"):
+            stick_install.install(plain, folder)
+
+
+def test_no_space(plain, tmp_path, monkeypatch):
+    monkeypatch.setattr(stick_install, "INSTALLED_SIZE", 1 << 60)
+    with pytest.raises(StickError, match=r"no space: 1152921504606\.8 MB needed"):
+        stick_install.install(plain, tmp_path / "there")
+
+
+def test_a_changed_stick_leaves_nothing_behind(plain, tmp_path):
+    (plain / "meshd.tar").write_bytes(b"changed")
+    with pytest.raises(StickError, match="was changed"):
+        stick_install.install(plain, tmp_path / "there")
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_older_pythons_can_read_the_installer():
+    """It is the installer that tells them what they lack."""
+    text = (stick_parts.ROOT / "scripts" / "stick_install.py").read_text()
+    ast.parse(text, feature_version=(3, 7))
