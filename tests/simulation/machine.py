@@ -128,6 +128,13 @@ class Machine:
             entropy=draws.randbytes,
             now=now,
         )
+        self.check_acknowledged()
+
+    def check_acknowledged(self) -> None:
+        """AssertionError unless every post that was acknowledged is carried."""
+        carried = self.on.carry.keys()
+        lost = self.acknowledged.keys() - {key[8:].hex() for key in carried}
+        assert not lost, f"machine {self.number} lost {len(lost)} posts it had acknowledged"
 
     def turn_off(self) -> None:
         """Drop the core; what it did not commit is gone."""
