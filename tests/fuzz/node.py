@@ -92,6 +92,8 @@ class FuzzNode:
         }
         self.home.command(method, **params.get(method, {}))
         self.table.settle()
+        for kept in (self.home.replies, self.home.effects, self.home.dials):
+            kept.clear()  # the harness remembers what it heard; only the node's memory is of interest
 
     def check(self) -> int:
         """AssertionError unless all that is carried may be; how much that is."""
