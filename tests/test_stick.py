@@ -36,6 +36,7 @@ def test_a_checkout_goes_onto_the_stick_as_it_is_committed(tmp_path, capsys):
     # A copy that an installer unpacked, and in which meshd has run, packs into the same bytes.
     copy = tmp_path / "copy"
     stick_install.unpack(archive, copy)
+    assert os.access(copy / "scripts" / "mesh", os.X_OK) and not os.access(copy / "cli" / "main.py", os.X_OK)
     for left in (".venv/bin/python", "cli/__pycache__/main.pyc", ".venv.lock", ".mypy_cache/x"):
         (copy / left).parent.mkdir(parents=True, exist_ok=True)
         (copy / left).write_text("not tracked")
@@ -148,6 +149,7 @@ def test_a_stick_broken_off_anywhere_is_seen_and_mended(staged, tmp_path, monkey
         if 0 < last < 5:
             with pytest.raises(StickError, match="half-written"):
                 stick_install.verify(made)
+            assert not (made / "manifest.txt").exists()
         monkeypatch.setattr(stick, "replace", real)
         stick.write(staged, made)
         stick_install.check(made)

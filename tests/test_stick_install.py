@@ -234,6 +234,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
         [member("x", tarfile.LNKTYPE)],
         [member("x", tarfile.FIFOTYPE)],
         [member("x", tarfile.CHRTYPE)],
+        [member("x", tarfile.GNUTYPE_SPARSE)],
         [member("x"), member("x")],
         [member("x"), member("x/y")],
     ],
