@@ -347,3 +347,11 @@ class Stranger:
     def given(self) -> list[bytes]:
         """The envelopes that the home gave."""
         return [raw for message in self.heard(msg.Give) for raw in codec.split(message.envelopes)]
+
+
+def linked(home: Home, seed: int) -> Stranger:
+    """A stranger whose link is open."""
+    stranger = Stranger(home, seed=seed)
+    home.table.settle()
+    assert stranger.is_open
+    return stranger

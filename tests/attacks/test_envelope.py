@@ -10,7 +10,7 @@ from meshd.events import BytesReceived, CloseLink
 from meshd.ids import LABEL_KEYSLOT, LABEL_POST, post_id
 from meshd.intake import VERIFY_BATCH
 from meshd.proto import message as msg
-from tests.homes import PLAZA, Home, Stranger, Table
+from tests.homes import PLAZA, Home, Table, linked
 from tests.wire import Author
 
 OAK, EVIL = Author(1), Author(66)
@@ -35,13 +35,6 @@ def verified(home: Home, monkeypatch: pytest.MonkeyPatch) -> list[crypto.Check]:
 
     monkeypatch.setattr(home.node.intake, "_verify_many", noting)
     return looked_at
-
-
-def linked(home: Home, seed: int) -> Stranger:
-    stranger = Stranger(home, seed=seed)
-    home.table.settle()
-    assert stranger.is_open
-    return stranger
 
 
 def flips(raw: bytes) -> Iterator[bytes]:
