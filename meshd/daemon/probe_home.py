@@ -16,6 +16,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import socket
 import stat
 import statistics
@@ -38,6 +39,8 @@ COMMITS_S = 3.0  # fewer, if they take longer than this together
 _COMMIT_SIZE = 512  # bytes: about a post
 _ROOM_MIN = 1024 * 1024  # bytes without which a commit is not tried
 _ANSWER_S = 2.0  # an idle daemon answers in a millisecond, one that takes in a backlog within a second
+_PROBE = "doctor-"
+_LEFT_S = 60.0  # after which no doctor is at work any more
 _PLAIN_HEAD = b"SQLite format 3\0"
 
 
@@ -174,7 +177,10 @@ def measure_disk(home: str) -> DiskFacts:
 
 def measure_commit(home: str) -> float:
     """Milliseconds of a durable commit of one post, the median of several. Raises OSError, CallerError, DiskError."""
-    with tempfile.TemporaryDirectory(prefix="doctor-", dir=home) as folder:
+    for left in Path(home).glob(f"{_PROBE}*"):  # of a doctor whose disk never answered
+        if time.time() - left.lstat().st_mtime > _LEFT_S:
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_PROBE, dir=home) as folder:
         made = Database.create(
             Path(folder) / "probe.db", os.urandom(32), [("CREATE TABLE probe (content BLOB)",)]
         )

@@ -1,8 +1,10 @@
 """Whether another program on this laptop tells its host name to the network.
 
-The rule: the question is asked at the laptop's own addresses, and the kernel delivers it inside the machine, so asking
-does not itself say the name to anybody. A responder that answers there (avahi does) tells everybody who asks. One
-that does not answer to its own machine (systemd-resolved) is only seen to hold the port, and no more is claimed.
+The rule: the question is whose address this is, never whether somebody has that name, so asking does not itself say
+the name to anybody. It goes out by multicast from a port that is not mDNS's, which by RFC 6762 §6.7 is answered to
+the asker alone, inside the machine; by unicast it would end at our own daemon, which holds the port too. A quiet node
+asks on loopback only. A responder that answers (avahi does) tells everybody who asks. One that does not answer to its
+own machine (systemd-resolved) is only seen to hold the port, and no more is claimed.
 """
 
 import os
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import trio
 
-from meshd.net.discovery import PORT
+from meshd.net.discovery import GROUP_4, PORT
 from meshd.net.interfaces import IP
 from meshd.net.mdns import PACKET_SIZE_MAX, host_name_query, read_host_names
 
@@ -21,15 +23,17 @@ _LLMNR_PORT = 5355
 
 
 async def ask_name(ip: IP, names: set[str]) -> None:
-    """Ask this machine, at an address of its own, whose it is; a program that answers there tells others too."""
+    """Ask this machine, on the network of an IPv4 address of its own, whose address that is."""
     with trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, trio.move_on_after(ANSWER_S):
         try:
+            udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, ip.packed)
             await udp.bind((str(ip), 0))
-            await udp.sendto(host_name_query(ip), (str(ip), PORT))
-            content, _ = await udp.recvfrom(PACKET_SIZE_MAX + 1)
-        except OSError:  # nobody listens there
+            await udp.sendto(host_name_query(ip), (GROUP_4, PORT))
+            content, sender = await udp.recvfrom(PACKET_SIZE_MAX + 1)
+        except OSError:  # the address has gone, or a firewall lets no question out
             return
-        names.update(read_host_names(content))
+        if sender[0] == str(ip):
+            names.update(name for name in read_host_names(content) if not name.startswith("localhost"))
 
 
 def squatters() -> list[tuple[int, str]]:

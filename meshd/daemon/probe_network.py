@@ -38,6 +38,7 @@ LISTEN_S = 1.8  # a question at once and another after REPEAT_S; answers come wi
 REPEAT_S = 1.1  # mDNS answers a question once a second at most
 PACKETS_MAX = 2_000  # read on one socket: a flood ends the listening, not the laptop
 HEARD_MAX = 64  # laptops kept of those that announce themselves
+_LOOPBACK: IP = ipaddress.IPv4Address("127.0.0.1")
 _SAMPLE = {
     4: "169.254.77.77",
     6: "fe80::4d4d",
@@ -111,7 +112,7 @@ async def look_at_network(
         for interface in found:
             for family in _families(interface):
                 nursery.start_soon(_listen, interface, family, own, speaks, rules, loops, heard)
-        for ip in own:
+        for ip in (_LOOPBACK, *(own if speaks else ())):
             if ip.version == 4:
                 nursery.start_soon(ask_name, ip, names)
     sides: dict[str, list[str]] = {"members": [], "strangers": [], "unsorted": []}
