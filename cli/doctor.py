@@ -49,7 +49,7 @@ def lines(document: Document) -> Iterator[str]:
     for check in checks:
         yield f"{_mark(check)}  {inert(check['name']).ljust(width)}  {inert(check['detail'])}"
         if check["advice"]:
-            yield f"{'':7} {'':{width}}  -> {inert(check['advice'])}"
+            yield f"{'':7}  {'':{width}}  -> {inert(check['advice'])}"
     wrong = sum(not check["ok"] for check in checks)
     yield f"{wrong or 'nothing'} wrong in {len(checks)} checks, {sum(not c['known'] for c in checks)} unknown"
 

@@ -288,7 +288,7 @@ def daemon_home(words: list[str]) -> str | None:
     """The home that a command line gives a daemon, "" if it names none, None if it starts no daemon."""
     if "run" not in words or not any(_PROGRAM.fullmatch(word) for word in words[: words.index("run")][-4:]):
         return None
-    for word, following in itertools.pairwise(words):
+    for word, following in itertools.pairwise([*words, ""]):
         if word == "--home":
             return following
         if word.startswith("--home="):

@@ -23,8 +23,8 @@ import trio
 from meshd.daemon import firewall
 from meshd.daemon.probe_names import ask_name, squatters
 from meshd.daemon.probe_reach import Reached, gateway_answers, listens, reach
-from meshd.ids import Address, discovery_tag
-from meshd.limits import PORT_MIN
+from meshd.ids import Address, dialable, discovery_tag
+from meshd.limits import ADDRESSES_PER_INSTANCE_MAX
 from meshd.net.discovery import GROUP_4, GROUP_6, PORT, open_socket
 from meshd.net.interfaces import IP, Interface, snapshot
 from meshd.net.mdns import (
@@ -69,9 +69,9 @@ class Heard:
     addresses: set[str] = field(default_factory=set)
 
     def dialled_at(self) -> Address | None:
-        """One address of it, IPv4 if it has one; None until all is known, or for a port nobody dials."""
-        usable = sorted(self.addresses, key=lambda host: (":" in host, host))
-        return Address(usable[0], self.port) if usable and self.port >= PORT_MIN else None
+        """One address of it, IPv4 if it has one; None until there is one that a daemon would dial too."""
+        usable = (Address(host, self.port) for host in self.addresses)
+        return min(filter(dialable, usable), key=lambda one: (":" in one.host, one), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +200,9 @@ async def _listen(
                     content, sender = await udp.recvfrom(PACKET_SIZE_MAX + 1)
                     source = ipaddress.ip_address(sender[0].partition("%")[0])
                     came_back = came_back or (source in own and content == question)
-                    if source not in own:
+                    if source not in own and sender[1] == PORT:
                         others += 1
-                        _take(content, interface, heard)
+                        take(content, interface, heard)
                 if trio.current_time() >= end:
                     break
     except OSError as failure:
@@ -210,7 +210,7 @@ async def _listen(
     loops.append(Loop(interface.name, version, error, came_back, others, judged))
 
 
-def _take(content: bytes, interface: Interface, heard: dict[str, Heard]) -> None:
+def take(content: bytes, interface: Interface, heard: dict[str, Heard]) -> None:
     """Keep what an announcement says; a laptop heard twice is one."""
     packet = read_packet(content)
     if packet is None or packet.query:
@@ -220,7 +220,8 @@ def _take(content: bytes, interface: Interface, heard: dict[str, Heard]) -> None
             one = heard.setdefault(instance, Heard(instance))
             one.port = port
             one.tag = packet.tags.get(instance, one.tag)
-            one.addresses |= {scoped(ip, interface.name) for ip, _, _ in packet.addresses.get(host, ())}
+            told = packet.addresses.get(host, ())[:ADDRESSES_PER_INSTANCE_MAX]
+            one.addresses |= {scoped(ip, interface.name) for ip, _, _ in told}
 
 
 def _neighbour(interface: Interface, version: int) -> str:
