@@ -74,6 +74,11 @@ LASTING_MS = 10_000  # a link that lasted so long was no failure
 # Time (protocol.md, "Time")
 JUMP_MS = 60 * 60 * 1000  # a wall clock that moved so far alone is not believed at once: hellos tell hours
 HELLOS_MAX = 16  # links whose hello's hour is remembered: as many as may be open
+ASIDE_MAX = 64  # posts of one author held aside until their time comes: more is a wrong clock, or a liar
+PRUNE_BUDGET = 64  # rows deleted in one event: 6 ms among a million
+READABLE_DAYS = (
+    30  # other people's public posts stay in the log so long after their own time: they were public
+)
 SEEN_MS = 10 * 60 * 1000  # how often the time is noted on disk: much less than a jump
 
 # Log and RPC

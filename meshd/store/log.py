@@ -12,17 +12,19 @@ The rules:
 - Nothing here hands out sequences: every start begins a new incarnation, so a restored or copied log is fine.
 
 Ids of authors and channels are long and few, so posts name them by small numbers. Names and tags are in
-`authors`; chains, holes, forks and heads in `chains`; the order in which posts are shown in `rows`.
+`authors`; chains, holes, forks and heads in `chains`; the order in which posts are shown in `rows`; what waits for its
+time in `aside`; what is deleted in `expiry`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from meshd import crypto
 from meshd.errors import CallerError, Code
 from meshd.post import Post, Text
-from meshd.store import authors, chains
+from meshd.store import aside, authors, chains, expiry
+from meshd.store.aside import Aside
 from meshd.store.authors import SELF, Authors
 from meshd.store.chains import Arrival, Chains
 from meshd.store.db import Database, marks, slices
@@ -51,6 +53,11 @@ _MIGRATIONS = (
         "CREATE INDEX post_channel ON post (channel) WHERE text IS NOT NULL",
         *authors.SCHEMA,
         *chains.SCHEMA,
+    ),
+    (
+        *aside.SCHEMA,
+        *chains.SCHEMA_2,
+        "CREATE INDEX post_unshown ON post (hlc) WHERE text IS NULL",
     ),
 )
 
@@ -104,6 +111,7 @@ class Log:
             ((self.seed, self.name),) = rows
             self._authors = Authors(database)
             self._chains = Chains(database)
+            self.aside = Aside(database)
             self._recall()
 
     def _recall(self) -> None:
@@ -359,7 +367,18 @@ class Log:
         self._database.rollback()
         self._chains.forget()
         self._authors.forget()
+        self.aside.forget()
         self._recall()
+
+    def prune(self, readable_from: int, hour: int, budget: int) -> Iterator[None]:
+        """Delete, a slice at each step: others' posts stamped below that HLC, and gaps that stay."""
+        for number in [*sorted(self._channels.values()), None]:
+            yield from expiry.posts(self._database, self._chains, number, readable_from, budget)
+        yield from self._chains.forget_absent(hour, budget)
+
+    def checkpoint(self) -> None:
+        """Empty the journal, which keeps what was deleted until then; only between transactions."""
+        self._database.checkpoint()
 
     def close(self) -> None:
         """Forget what was not committed and let go of the file."""
