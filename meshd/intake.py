@@ -8,7 +8,8 @@ the wrong one. Only a malformed envelope or a bad signature is the peer's fault;
 An envelope commits in `carry` first. The log then opens what belongs to a channel joined here, and keeps the position
 in carry up to which it has looked, so a crash in between, or a log that is closed, only delays. Joining a channel sets
 that position back to the beginning: what is known is skipped, and nothing else has to be remembered
-(protocol.md, "Taking posts in").
+(protocol.md, "Taking posts in"). What is stamped more than HLC_AHEAD_MS ahead is carried, and opened when its
+time comes.
 """
 
 from collections import OrderedDict
@@ -21,7 +22,7 @@ from meshd.envelope import Envelope
 from meshd.errors import PeerError
 from meshd.events import Now
 from meshd.hlc import Clock
-from meshd.limits import EXPIRY_AHEAD_HOURS_MAX, HLC_REFUSE_MS, STEP_BUDGET, UNTIMELY_MS
+from meshd.limits import EXPIRY_AHEAD_HOURS_MAX, HLC_AHEAD_MS, HLC_REFUSE_MS, STEP_BUDGET, UNTIMELY_MS
 from meshd.post import HOUR_MS
 from meshd.proto.keyset import KeySet
 from meshd.proto.message import SHORT_ID_SIZE
@@ -150,7 +151,7 @@ class Intake:
         before = self._carry.last_sequence()
         sequences = self._carry.insert([(made.key, made.raw) for made in accepted])
         if self._log is not None and self._log.opened() == before:
-            self._open(accepted, via, now)
+            self._open(list(zip(sequences, accepted, strict=True)), via, now)
             self._log.set_opened(sequences[-1])
         return list(zip(sequences, (made.key for made in accepted), strict=True))
 
@@ -177,23 +178,47 @@ class Intake:
         if self._log is None:
             return
         rows = self._carry.after(self._log.opened(), STEP_BUDGET)
-        parsed = [found for _, raw in rows if (found := envelope.parse(raw)) is not None]
-        self._open(parsed, "carry", now)
+        self._open(_parsed(rows), "carry", now)
         self._log.set_opened(rows[-1][0] if rows else self._carry.last_sequence())
 
-    def _open(self, envelopes: list[Envelope], via: str, now: Now) -> None:
+    def release(self, now: Now) -> None:
+        """Show what was held aside and whose time has come, unless it expired meanwhile."""
+        if (due_ms := self.release_ms) is None or due_ms > now.wall_ms or self._log is None or not now.synced:
+            return
+        rows = self._carry.read(self._log.aside.take_due(now.wall_ms, STEP_BUDGET))
+        own_hour = now.wall_ms // HOUR_MS
+        self._open([each for each in _parsed(rows) if each[1].expiry_hour > own_hour], "carry", now)
+
+    @property
+    def release_ms(self) -> int | None:
+        """When the next post that is held aside is to be shown, wall milliseconds."""
+        return self._log.aside.next_due_ms if self._log is not None else None
+
+    def _open(self, envelopes: list[tuple[int, Envelope]], via: str, now: Now) -> None:
         if self._log is None:
             return
         opened = []
-        for made in envelopes:
-            if self._log.joined(made.post.channel):
-                text = post.parse_text(made.post.body) if made.post.kind == post.KIND_TEXT else None
-                opened.append((made.id, made.post, text, via, now.wall_ms))
+        for sequence, made in envelopes:
+            if not self._log.joined(made.post.channel):
+                continue
+            time_ms = made.post.time_ms
+            if time_ms > now.wall_ms + HLC_AHEAD_MS and now.synced and via != "own":
+                self._log.aside.add(sequence, made.post.author, time_ms - HLC_AHEAD_MS)
+                continue
+            text = post.parse_text(made.post.body) if made.post.kind == post.KIND_TEXT else None
+            # Who has no time can't say that somebody else's is off.
+            seen_ms = now.wall_ms if now.synced else max(now.wall_ms, time_ms)
+            opened.append((made.id, made.post, text, via, seen_ms))
         cursors = [cursor for cursor in self._log.insert_many(opened) if cursor is not None]
         if cursors:
             self.advanced = cursors[-1]
             # Ours, not the posts': a stamp far ahead must not move us further after a restart than it did before.
             self._log.set_last_hlc(self._clock.last)
+
+
+def _parsed(rows: list[tuple[int, bytes]]) -> list[tuple[int, Envelope]]:
+    """The envelopes of these rows of carry, with their sequences."""
+    return [(sequence, found) for sequence, raw in rows if (found := envelope.parse(raw)) is not None]
 
 
 def _remember(known: OrderedDict[bytes, int], item: bytes, mono_ms: int, most: int) -> None:

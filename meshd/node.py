@@ -46,7 +46,6 @@ from meshd.events import (
 from meshd.exchange import Exchange
 from meshd.hlc import Clock
 from meshd.ids import Address, dialable, discovery_tag, link_psk
-from meshd.indexing import Indexing
 from meshd.intake import Intake
 from meshd.limits import (
     ENVELOPE_SIZE_MAX,
@@ -62,6 +61,7 @@ from meshd.proto import message as msg
 from meshd.proto.keyset import KeySet
 from meshd.proto.peers import Peers, crossed
 from meshd.proto.session import Session, State
+from meshd.retention import Retention
 from meshd.store.carry import Carry
 from meshd.store.log import Log
 
@@ -88,7 +88,7 @@ class Node:
         self.keyset = KeySet(carry.keys())
         self.clock = Clock(log.last_hlc() if log else 0)
         self.intake = Intake(carry, log, self.keyset, self.clock, verify_many)
-        self.indexing = Indexing(log)
+        self.retention = Retention(carry, log, self.keyset)
         self.author = Author(log, self.clock, entropy) if log else None
         self.exchange = Exchange(carry, self.keyset, self.intake, self._send, rng, now)
         self.peers = Peers(rng)
@@ -148,6 +148,8 @@ class Node:
         self.carry.commit()
         if self.log is not None:
             self.log.commit()
+        if self.retention.is_through:
+            self.retention.empty_journals()
         effects, self._effects = self._effects, []
         return effects
 
@@ -155,7 +157,9 @@ class Node:
         """What is due after every event: long steps, deadlines, dials, and filling the links."""
         if self.intake.behind:
             self.intake.step(now)
-        self.indexing.go_on(now)
+        self.intake.release(now)
+        if self.time.state == "ok":
+            self.retention.step(now)
         if self.time.seen_ms - self.carry.seen_ms() >= SEEN_MS:
             self.carry.set_seen(self.time.seen_ms)
         for link, wrong in self.exchange.tick(now):
@@ -178,11 +182,11 @@ class Node:
         if self.intake.behind or self.exchange.unfinished:
             return self._now.mono_ms
         deadlines: list[int | None] = [session.next_deadline() for session in self.sessions.values()]
-        deadlines += [
-            self.exchange.next_deadline(),
-            self.commands.next_deadline(),
-            self.indexing.next_deadline(),
-        ]
+        deadlines += [self.exchange.next_deadline(), self.commands.next_deadline()]
+        if self.time.state == "ok":
+            deadlines.append(self.retention.next_deadline(self._now))
+        if (due_ms := self.intake.release_ms) is not None and self._now.synced:
+            deadlines.append(self._now.mono_ms + max(0, due_ms - self._now.wall_ms))
         if self._room() > 0:
             deadlines.append(self.peers.next_deadline())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)

@@ -25,7 +25,6 @@ import bench_idle
 import bench_live
 import bench_post
 import bench_reconcile
-import bench_search
 
 from meshd import crypto
 from meshd.store.carry import Carry
@@ -36,7 +35,6 @@ BENCHES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "reconcile": bench_reconcile.run,
     "post": bench_post.run,
     "idle": bench_idle.run,
-    "search": bench_search.run,
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from meshd.errors import CallerError, Code
 from meshd.ids import envelope_key
-from meshd.store.carry import Carry
+from meshd.store.carry import _MIGRATIONS, Carry
 from meshd.store.db import VALUES_MAX, Database
 
 KEY = b"c" * 32
@@ -46,7 +46,7 @@ def test_network_is_remembered(carry: Carry, path: Path) -> None:
 
 
 def test_left_in_the_middle_of_being_made(path: Path) -> None:
-    Database.create(path, KEY, (("CREATE TABLE network (key, kind)",),), durable=False).close()
+    Database.create(path, KEY, _MIGRATIONS, durable=False).close()
     with pytest.raises(CallerError) as caught:
         Carry(path, KEY, durable=False)
     assert caught.value.code is Code.invalid

@@ -176,6 +176,14 @@ class KeySet:
         self._cut(0)
         return removed
 
+    def remove_from(self, key: bytes, most: int) -> list[bytes]:
+        """Remove and return keys that are not below `key`, at most `most` of them, in order."""
+        first = self.rank(key)
+        removed = self.slice(first, min(first + most, self._size))
+        for each in removed:
+            self.remove(each)
+        return removed
+
     def rank(self, key: bytes) -> int:
         """How many keys are below `key`; it may be a prefix, which stands for itself filled up with zeros."""
         if len(self._ranks) <= len(self._blocks):

@@ -178,6 +178,10 @@ class Carry:
         self._database.rollback()
         self._read_last()
 
+    def checkpoint(self) -> None:
+        """Empty the journal, which keeps what was deleted until then; only between transactions."""
+        self._database.checkpoint()
+
     def close(self) -> None:
         """Forget what was not committed and let go of the file."""
         self._database.close()

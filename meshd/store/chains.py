@@ -17,11 +17,12 @@ written back once a transaction (`flush`), and the ordinary post, next in its ch
 the database nothing. The cache is emptied after a commit when it has grown past CHAINS_MAX.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from meshd.ids import ID_SIZE
-from meshd.post import Post
+from meshd.limits import KEEP_HOURS_MAX
+from meshd.post import HOUR_MS, Post
 from meshd.store.db import Database, marks, slices
 
 SCHEMA = (
@@ -34,6 +35,11 @@ SCHEMA = (
     "CREATE INDEX chain_hole ON chain (channel) WHERE held <= high - low",
     "CREATE TABLE absent (id BLOB PRIMARY KEY, channel INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE INDEX absent_channel ON absent (channel)",
+)
+SCHEMA_2 = (
+    # Nobody can have a parent any more that lived as long as posts may, and was there before its child.
+    "ALTER TABLE absent ADD COLUMN until_hour INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX absent_until ON absent (until_hour)",
 )
 CHAINS_MAX = 4096  # chains kept in memory after a commit: about 2 MiB
 
@@ -151,7 +157,7 @@ class Chains:
         self, posts: Sequence[Arrival], ids: set[bytes], find: Callable[[Sequence[bytes]], dict[bytes, int]]
     ) -> None:
         """Cover the tips that these posts name as parents; note the parents that are absent."""
-        strange: dict[bytes, int] = {}
+        strange: dict[bytes, tuple[int, int]] = {}  # parent → channel, and the hour at which it is over
         for _, post, channel, _ in posts:
             if len(post.parents) <= ID_SIZE and post.sequence > 1:
                 continue  # the author's own previous post alone: part of the chain
@@ -159,7 +165,7 @@ class Chains:
                 tip_of = self._by_tip.get(parent)
                 if tip_of is None:
                     if parent not in ids:
-                        strange[parent] = channel
+                        strange[parent] = channel, post.time_ms // HOUR_MS + KEEP_HOURS_MAX + 1
                 elif not tip_of.covered and tip_of.channel == channel:
                     tip_of.covered = 1
                     self._touch(tip_of)
@@ -169,11 +175,11 @@ class Chains:
         # A chain in the cache whose tip this were would have been found above, so the file's row is the true one.
         self._database.write_many(
             "UPDATE chain SET covered = 1 WHERE number = ? AND channel = ? AND tip = ?",
-            [(number, strange[parent], parent) for parent, number in known.items()],
+            [(number, strange[parent][0], parent) for parent, number in known.items()],
         )
-        absent = [(parent, channel) for parent, channel in strange.items() if parent not in known]
+        absent = [(parent, *where) for parent, where in strange.items() if parent not in known]
         if absent:
-            self._database.write_many("INSERT OR IGNORE INTO absent VALUES (?, ?)", absent)
+            self._database.write_many("INSERT OR IGNORE INTO absent VALUES (?, ?, ?)", absent)
             self._any_absent = True
 
     def _take_absent(self, ids: set[bytes]) -> set[bytes]:
@@ -223,6 +229,37 @@ class Chains:
 
     def _holds(self, place: tuple[int, int]) -> bool:
         return bool(self._database.read("SELECT 1 FROM post WHERE chain = ? AND sequence = ? LIMIT 1", place))
+
+    # --- what is over ---
+
+    def shorten(self, removed: dict[int, int]) -> None:
+        """Posts were deleted: chain number → the highest sequence among them. What is below it is missing no longer,
+        a tip that is gone heads nothing, and an empty chain goes."""
+        self.flush()
+        self._by_name.clear()
+        self._by_tip.clear()
+        for number, sequence in removed.items():
+            self._database.write(
+                "UPDATE chain SET low = MAX(low, COALESCE((SELECT MIN(sequence) FROM post WHERE chain = number"
+                " AND sequence > ?1), ?1 + 1)) WHERE number = ?2",
+                (sequence, number),
+            )
+            self._database.write(
+                "UPDATE chain SET held = (SELECT COUNT(DISTINCT sequence) FROM post WHERE chain = number"
+                " AND sequence >= low), covered = MAX(covered, ? >= high) WHERE number = ?",
+                (sequence, number),
+            )
+            self._database.write(
+                "DELETE FROM chain WHERE number = ? AND NOT EXISTS (SELECT 1 FROM post WHERE chain = ?)",
+                (number, number),
+            )
+
+    def forget_absent(self, hour: int, budget: int) -> Iterator[None]:
+        """Forget the absent posts that nobody can have any more, a slice at each step."""
+        forget = "DELETE FROM absent WHERE id IN (SELECT id FROM absent WHERE until_hour <= ? LIMIT ?)"
+        while self._database.write(forget, (hour, budget)):
+            yield
+        self._any_absent = bool(self._database.read("SELECT 1 FROM absent LIMIT 1"))
 
     # --- questions ---
 

@@ -12,23 +12,23 @@ The rules:
 - Nothing here hands out sequences: every start begins a new incarnation, so a restored or copied log is fine.
 
 Ids of authors and channels are long and few, so posts name them by small numbers. Names and tags are in
-`authors`; chains, holes, forks and heads in `chains`; the order in which posts are shown in `rows`; finding them by
-their words in `search`.
+`authors`; chains, holes, forks and heads in `chains`; the order in which posts are shown in `rows`; what waits for its
+time in `aside`; what is deleted in `expiry`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from meshd import crypto
 from meshd.errors import CallerError, Code
 from meshd.post import Post, Text
-from meshd.store import authors, chains, search
+from meshd.store import aside, authors, chains, expiry
+from meshd.store.aside import Aside
 from meshd.store.authors import SELF, Authors
 from meshd.store.chains import Arrival, Chains
 from meshd.store.db import Database, marks, slices
-from meshd.store.rows import Row, by_time, causal, reach, select
-from meshd.store.search import Search
+from meshd.store.rows import Row, by_time, causal, select
 
 __all__ = ["Channel", "Entry", "Log", "Row"]
 
@@ -54,7 +54,11 @@ _MIGRATIONS = (
         *authors.SCHEMA,
         *chains.SCHEMA,
     ),
-    search.SCHEMA,
+    (
+        *aside.SCHEMA,
+        *chains.SCHEMA_2,
+        "CREATE INDEX post_unshown ON post (hlc) WHERE text IS NULL",
+    ),
 )
 
 
@@ -107,7 +111,7 @@ class Log:
             ((self.seed, self.name),) = rows
             self._authors = Authors(database)
             self._chains = Chains(database)
-            self._search = Search(database)
+            self.aside = Aside(database)
             self._recall()
 
     def _recall(self) -> None:
@@ -292,15 +296,12 @@ class Log:
 
         `since_ms`: only those whose authors dated them then or later, wall milliseconds since 1970.
         """
-        numbers = [
-            self._number(each) for each in ([channel] if channel is not None else sorted(self._joined))
-        ]
-        hlc = reach(self._database, numbers, (since_ms or 0) << 16, limit)
+        hlc = (since_ms or 0) << 16
         rows: list[Row] = []
-        for number in numbers:
+        for each in [channel] if channel is not None else sorted(self._joined):
             rows += self._rows(
                 "WHERE p.channel = ? AND p.hlc >= ? AND p.text IS NOT NULL",
-                number, hlc, limit, order="p.hlc DESC, p.id DESC",
+                self._number(each), hlc, limit, order="p.hlc DESC, p.id DESC",
             )  # fmt: skip
         rows.sort(key=by_time)
         return causal(rows[-limit:] if limit else [])
@@ -317,22 +318,6 @@ class Log:
             "WHERE substr(p.id, 1, 8) BETWEEN ? AND ? AND p.id BETWEEN ? AND ?",
             low[:8], high[:8], low, high, limit, order="p.id",
         )  # fmt: skip
-
-    def search(self, words: str, channel: bytes | None, after: int | None, limit: int) -> list[Row]:
-        """Posts that fit `words` (`search.compile_query`), of one channel or all joined ones, as far as they are
-        indexed: the newest `limit`, in the order of `latest`; or the first `limit` after a cursor, in that of the log.
-        """
-        self._chains.flush()
-        return self._search.find(words, None if channel is None else self._number(channel), after, limit)
-
-    @property
-    def indexed(self) -> int:
-        """The cursor up to which posts are indexed for `search`."""
-        return self._search.cursor
-
-    def index(self) -> None:
-        """Index the next slice of posts."""
-        self._search.step(self._last_cursor)
 
     def _rows(self, where: str, *values: Any, order: str = "p.cursor") -> list[Row]:
         self._chains.flush()
@@ -382,8 +367,18 @@ class Log:
         self._database.rollback()
         self._chains.forget()
         self._authors.forget()
-        self._search.forget()
+        self.aside.forget()
         self._recall()
+
+    def prune(self, readable_from: int, hour: int, budget: int) -> Iterator[None]:
+        """Delete, a slice at each step: others' posts stamped below that HLC, and gaps that stay."""
+        for number in [*sorted(self._channels.values()), None]:
+            yield from expiry.posts(self._database, self._chains, number, readable_from, budget)
+        yield from self._chains.forget_absent(hour, budget)
+
+    def checkpoint(self) -> None:
+        """Empty the journal, which keeps what was deleted until then; only between transactions."""
+        self._database.checkpoint()
 
     def close(self) -> None:
         """Forget what was not committed and let go of the file."""

@@ -47,10 +47,6 @@ class Row(NamedTuple):
     held_others: int
     forked: bool
 
-    def parent_ids(self) -> list[bytes]:
-        """The parents' ids, the author's own previous post first."""
-        return [self.parents[start : start + ID_SIZE] for start in range(0, len(self.parents), ID_SIZE)]
-
 
 def select(database: Database, where: str, values: Sequence[Any], order: str = "p.cursor") -> list[Row]:
     """The rows of a query over the table `post`, named p; the last value is the limit."""
@@ -58,23 +54,6 @@ def select(database: Database, where: str, values: Sequence[Any], order: str = "
         Row._make((*row[:15], row[15] == 1, *row[16:20], row[20] == 1))
         for row in database.read(f"{_SELECT}{where} ORDER BY {order} LIMIT ?", values)
     ]
-
-
-def reach(database: Database, channels: Sequence[int], hlc: int, limit: int) -> int:
-    """The stamp from which on the newest `limit` texts of all these channels are, or `hlc` if there are fewer since.
-
-    Told from an index alone, so that only rows that are shown are read.
-    """
-    stamps: list[int] = []
-    for number in channels:
-        stamps += [
-            stamp
-            for (stamp,) in database.read(
-                "SELECT hlc FROM post WHERE channel = ? AND hlc >= ? AND text IS NOT NULL ORDER BY hlc DESC LIMIT ?",
-                (number, hlc, limit),
-            )
-        ]
-    return sorted(stamps)[-limit] if 0 < limit <= len(stamps) else hlc
 
 
 def by_time(row: Row) -> tuple[int, bytes]:
@@ -92,8 +71,8 @@ def causal(rows: Sequence[Row]) -> list[Row]:
     children: list[list[int]] = [[] for _ in rows]
     disorder = False
     for index, row in enumerate(rows):
-        for each in row.parent_ids():
-            parent = place.get(each)
+        for start in range(0, len(row.parents), ID_SIZE):
+            parent = place.get(row.parents[start : start + ID_SIZE])
             if parent is not None:
                 waits[index] += 1
                 children[parent].append(index)

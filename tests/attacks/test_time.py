@@ -7,6 +7,7 @@ import pytest
 from meshd.errors import CallerError, Code
 from meshd.events import Now
 from meshd.limits import (
+    ASIDE_MAX,
     EXPIRY_AHEAD_HOURS_MAX,
     HLC_AHEAD_MS,
     HLC_REFUSE_MS,
@@ -86,6 +87,64 @@ def test_T01_a_day_ahead_is_the_limit(table: Table, ahead_ms: int) -> None:
     assert stranger.is_open and len(oak.raws()) == (ahead_ms == HLC_REFUSE_MS)
 
 
+def test_T02_what_is_ahead_is_carried_and_passed_on_and_shown_when_its_time_comes(table: Table) -> None:
+    oak, elm = table.home(), table.home()
+    oak.ask("channel.join", name="plaza")
+    table.link(oak, elm)
+    stranger = Stranger(oak)
+    table.settle()
+    ahead = dated(WALL_MS + 20 * 60_000, "early")
+    stranger.give(ahead, fresh=True)
+    assert stranger.is_open and oak.raws() == [ahead] == elm.raws()
+    assert oak.texts() == []
+    table.run(5 * 60_000 - 1)
+    assert oak.texts() == []
+    table.run(1)
+    assert oak.texts() == ["early"]
+    (document,) = oak.ask("read", channel="plaza")["posts"]
+    assert document["clock_off_s"] == 15 * 60
+
+
+def test_T02_what_is_held_aside_waits_over_a_start(table: Table) -> None:
+    oak = table.home()
+    oak.ask("channel.join", name="plaza")
+    stranger = Stranger(oak)
+    table.settle()
+    stranger.give(dated(WALL_MS + 20 * 60_000, "early"))
+    oak.stop()
+    oak.start()
+    assert oak.texts() == []
+    table.run(5 * 60_000)
+    assert oak.texts() == ["early"]
+
+
+def test_T02_what_expires_before_it_is_looked_at_again_is_dropped(table: Table) -> None:
+    oak = table.home()
+    oak.ask("channel.join", name="plaza")
+    stranger = Stranger(oak)
+    table.settle()
+    stranger.give(dated(WALL_MS + 20 * 60_000, "early", keep_hours=1))
+    oak.stop()
+    table.skew_ms = 24 * HOUR_MS
+    oak.start()
+    oak.ask("clock.confirm")
+    table.run(1_000)
+    assert oak.texts() == [] and oak.raws() == [] and oak.node.intake.release_ms is None
+
+
+def test_T02_of_one_author_the_nearest_64_wait(table: Table) -> None:
+    oak = table.home()
+    oak.ask("channel.join", name="plaza")
+    stranger = Stranger(oak)
+    table.settle()
+    late_first = [dated(WALL_MS + (120 - number) * 60_000, f"{number}") for number in range(ASIDE_MAX + 6)]
+    stranger.give(*late_first, dated(WALL_MS + 20 * 60_000, "another's", seed=8))
+    assert len(oak.raws()) == ASIDE_MAX + 7
+    table.run(3 * HOUR_MS)
+    waited = [f"{number}" for number in reversed(range(6, ASIDE_MAX + 6))]
+    assert oak.texts() == ["another's", *waited]
+
+
 def test_T03_ten_years_back_with_the_longest_keep_is_expired(table: Table) -> None:
     oak = table.home()
     stranger = Stranger(oak)
@@ -149,22 +208,28 @@ def test_T04_a_clock_set_back_over_a_start_brings_no_stamp_back(table: Table) ->
 def test_T08_a_clock_that_cannot_be_right_prunes_nothing_relays_all_and_posts_when_told_the_time(
     table: Table, clock_ms: int
 ) -> None:
-    raw = dated(WALL_MS, keep_hours=6)
-    table.skew_ms = clock_ms - WALL_MS
+    raw, old = dated(WALL_MS, keep_hours=6), dated(WALL_MS, keep_hours=1, seed=8)
     oak = table.home()
     oak.ask("channel.join", name="plaza")
+    before = Stranger(oak)
+    table.settle()
+    before.give(old)
+    oak.stop()
+    table.skew_ms = clock_ms - WALL_MS
+    oak.start()
     with pytest.raises(CallerError) as refused:
         oak.post("when?")
     assert refused.value.code is Code.refused and "set this machine's clock" in refused.value.message
     assert oak.ask("status")["clock"]["state"] == "unsynced"
     table.run(3 * 24 * HOUR_MS)  # alone, it prunes nothing
+    assert oak.raws() == [old] and oak.texts() == ["x"]
     stranger = Stranger(oak, greeting=(hello(wall_hour=HOUR), msg.Tags(bytes(msg.TAGS_SIZE))))
     table.settle()
     (said,) = stranger.heard(msg.Hello)
     assert (said.wall_hour, said.floor_hour) == (0, 0)
     long_gone, far = dated(WALL_MS - 10 * YEAR_MS, seed=4), dated(WALL_MS + 2 * 24 * HOUR_MS, seed=5)
     stranger.give(raw, long_gone, far)
-    assert stranger.is_open and oak.raws() == [raw, long_gone, far]
+    assert stranger.is_open and oak.raws() == [old, raw, long_gone, far]
     clock = oak.ask("status")["clock"]
     assert clock["state"] == "unsynced" and abs(clock["off_s"] * 1000 + clock_ms - WALL_MS) < 4 * 24 * HOUR_MS
     assert stamp(table, "now I can") >> 16 in range(HOUR * HOUR_MS, (HOUR + 1) * HOUR_MS)

@@ -12,7 +12,7 @@ from meshd.limits import EXPIRES_SOON_S
 from meshd.post import HOUR_MS
 from meshd.proto.session import State
 from tests.simulation.machine import Machine
-from tests.simulation.world import World
+from tests.simulation.world import EPOCH_MS, World
 
 
 class Checks:
@@ -37,9 +37,12 @@ class Checks:
         assert keyset == sorted(carried), f"machine {machine.number}: the set is not what is carried"
         machine.check_acknowledged()
 
+    def _mesh_ms(self, machine: Machine) -> int:
+        return machine.on.time.read(self._world.now(machine)).wall_ms
+
     def _lasting(self, machine: Machine) -> list[bytes]:
         """The keys it carries of what does not expire soon by any clock: that is what nodes compare."""
-        wall_ms = max(self._world.now(other).wall_ms for other in self._world.machines)
+        wall_ms = max(self._mesh_ms(other) for other in self._world.machines)
         hour = (wall_ms + EXPIRES_SOON_S * 1000) // HOUR_MS + 1
         keyset = machine.on.keyset
         return keyset.slice(keyset.rank(hour.to_bytes(8, "big")), len(keyset))
@@ -47,7 +50,8 @@ class Checks:
     def converged(self) -> bool:
         """Whether all machines carry the same, and have opened it all."""
         machines = self._world.machines
-        if any(machine.on.intake.behind for machine in machines):
+        intakes = [machine.on.intake for machine in machines]
+        if any(intake.behind or intake.release_ms is not None for intake in intakes):
             return False
         first = self._lasting(machines[0])
         return all(self._lasting(machine) == first for machine in machines[1:])
@@ -64,13 +68,19 @@ class Checks:
         by a restored copy; and none was lost."""
         machines = self._world.machines
         lasting = {key[8:] for key in self._lasting(machines[0])}
-        whole = len(lasting) == len(machines[0].on.keyset) and not any(each.restores for each in machines)
+        whole = len(lasting) == len(machines[0].seen) and not any(each.restores for each in machines)
         for machine in machines:
             self._world.read_on(machine)
             self._set_is_what_is_carried(machine)
-            in_log = [row.id for row in machine.log.after(0, None, len(machine.on.keyset) + 1)]
+            in_log = [row.id for row in machine.log.after(0, None, len(machine.seen) + 1)]
             assert in_log == list(machine.seen), f"machine {machine.number}: its reader skipped posts"
             assert lasting <= set(in_log), f"machine {machine.number} carries what it does not show"
+            for row in machine.log.after(0, None, len(in_log)):
+                off_ms = abs((row.hlc >> 16) - EPOCH_MS - self._world.now_ms)
+                assert off_ms < self._world.now_ms + HOUR_MS, (
+                    f"machine {machine.number}: {row.text} has an odd time"
+                )
+                assert abs(row.first_seen_ms - EPOCH_MS) < self._world.now_ms + HOUR_MS
             gaps = machine.log.missing()
             assert not (whole and gaps), f"machine {machine.number} misses {gaps} of whole chains"
 

@@ -20,7 +20,7 @@ from meshd.crypto import ed25519_keypair
 from meshd.events import Effect, Event, Now
 from meshd.ids import Address
 from meshd.node import Node
-from meshd.post import Post, Text
+from meshd.post import HOUR_MS, Post, Text
 from meshd.store.carry import Carry
 from meshd.store.log import Log
 
@@ -131,9 +131,12 @@ class Machine:
         self.check_acknowledged()
 
     def check_acknowledged(self) -> None:
-        """AssertionError unless every post that was acknowledged is carried."""
+        """AssertionError unless every post that was acknowledged is carried, or has expired."""
         carried = self.on.carry.keys()
-        lost = self.acknowledged.keys() - {key[8:].hex() for key in carried}
+        missing = self.acknowledged.keys() - {key[8:].hex() for key in carried}
+        hour = self.on.time.seen_ms // HOUR_MS
+        rows = {each: self.log.row(bytes.fromhex(each)) for each in sorted(missing)}
+        lost = [each for each, row in rows.items() if row is None or row.keep_until > hour]
         assert not lost, f"machine {self.number} lost {len(lost)} posts it had acknowledged"
 
     def turn_off(self) -> None:

@@ -19,8 +19,9 @@ from typing import NamedTuple
 from meshd.limits import DEAD_MS, KEEP_HOURS
 from tests.simulation.checks import Checks
 from tests.simulation.machine import Machine, Moment
-from tests.simulation.world import SECOND_MS, World
+from tests.simulation.world import EPOCH_MS, SECOND_MS, World
 
+TEN_YEARS_MS = 3650 * 86_400_000
 ROOM_SIZE = 8  # laptops of a room; below that many, everybody links to everybody
 SETTLE_MS = 2 * DEAD_MS  # until corpses of links are noticed and what was dialled crosswise is settled
 
@@ -52,6 +53,7 @@ class Scenario:
     rate: int = 2_000  # bytes a millisecond
     skew_ms: int = 0  # of wall clocks, at most
     jumps: float = 0.0  # a wall clock is set anew
+    wrong: tuple[int, ...] = ()  # how far the wall clocks of the last laptops are off
 
 
 SCENARIOS = {
@@ -64,8 +66,10 @@ SCENARIOS = {
                       typed=1),
     "restore": Scenario("laptops put back to old copies of themselves", 6, "bridge", 60, 120, restores=0.1,
                         churn=0.1),
-    "skew": Scenario("clocks that are off by up to ten minutes, and set", 6, "bridge", 40, 60, loss=0.1,
-                     skew_ms=600_000, jumps=0.1),
+    "skew": Scenario("clocks that are off by up to ten minutes, and set", 6, "bridge", 40, 60, heal_s=900,
+                     loss=0.1, skew_ms=600_000, jumps=0.1),
+    "wrong": Scenario("clocks at 1970 and ten years ahead", 6, "bridge", 40, 60, loss=0.1, churn=0.05,
+                      wrong=(-EPOCH_MS, TEN_YEARS_MS)),
     "night": Scenario("nine hours apart and together, while posts expire", 3, "bridge", 36, 9 * 3600,
                       step_s=900, keep="6h", splits=0.3, skew_ms=60_000),
     "walk": Scenario("people carry posts from room to room", 24, "rooms", 30, 60, moves=0.1, splits=0.1),
@@ -93,6 +97,8 @@ class Day:
     def __init__(self, scenario: Scenario, seed: int, folder: Path) -> None:
         self.scenario = scenario
         self.world = World(seed, scenario.nodes, folder, rate=scenario.rate, skew_ms=scenario.skew_ms)
+        for machine, skew_ms in zip(reversed(self.world.machines), scenario.wrong, strict=False):
+            machine.skew_ms = skew_ms
         self.checks = Checks(self.world)
         self._rng = random.Random(f"day {seed}")
         self._rooms = max(2, scenario.nodes // ROOM_SIZE)
