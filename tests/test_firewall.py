@@ -154,3 +154,47 @@ def test_tables_that_iptables_keeps_are_left_to_iptables() -> None:
     chain = {"family": "ip", "table": "filter", "name": "INPUT", "type": "filter", "hook": "input",
              "prio": 0, "policy": "drop"}  # fmt: skip
     assert read_nft({"nftables": [{"chain": chain}]}).bases == []
+
+
+# What ufw 0.36 makes of `ufw enable`, shortened to what a packet meets.
+UFW = """*filter
+:INPUT DROP [0:0]
+:ufw-after-input - [0:0]
+:ufw-after-logging-input - [0:0]
+:ufw-before-input - [0:0]
+:ufw-not-local - [0:0]
+:ufw-skip-to-policy-input - [0:0]
+:ufw-track-input - [0:0]
+:ufw-user-input - [0:0]
+-A INPUT -j ufw-before-input
+-A INPUT -j ufw-after-input
+-A INPUT -j ufw-after-logging-input
+-A INPUT -j ufw-track-input
+-A ufw-after-input -p udp -m udp --dport 137 -j ufw-skip-to-policy-input
+-A ufw-after-input -m addrtype --dst-type BROADCAST -j ufw-skip-to-policy-input
+-A ufw-after-logging-input -m limit --limit 3/min --limit-burst 10 -j LOG --log-prefix "[UFW BLOCK] "
+-A ufw-before-input -i lo -j ACCEPT
+-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A ufw-before-input -m conntrack --ctstate INVALID -j DROP
+-A ufw-before-input -p icmp -m icmp --icmp-type 8 -j ACCEPT
+-A ufw-before-input -p udp -m udp --sport 67 --dport 68 -j ACCEPT
+-A ufw-before-input -j ufw-not-local
+-A ufw-before-input -d 224.0.0.251/32 -p udp -m udp --dport 5353 -j ACCEPT
+-A ufw-before-input -j ufw-user-input
+-A ufw-not-local -m addrtype --dst-type LOCAL -j RETURN
+-A ufw-not-local -m addrtype --dst-type MULTICAST -j RETURN
+-A ufw-not-local -m addrtype --dst-type BROADCAST -j RETURN
+-A ufw-not-local -m limit --limit 3/min --limit-burst 10 -j LOG --log-prefix "[UFW BLOCK] "
+-A ufw-not-local -j DROP
+-A ufw-skip-to-policy-input -j DROP
+{user}
+COMMIT
+"""
+
+
+def test_ufw_lets_mdns_in_and_tcp_only_when_asked() -> None:
+    closed = read_iptables(UFW.format(user=""), "ip")
+    assert verdict(closed, TCP) == (DROP, "the policy of iptables filter INPUT is drop")
+    assert verdict(closed, MDNS).outcome == ACCEPT
+    opened = read_iptables(UFW.format(user="-A ufw-user-input -p tcp -m tcp --dport 4040 -j ACCEPT"), "ip")
+    assert verdict(opened, TCP).outcome == ACCEPT

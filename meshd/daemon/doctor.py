@@ -16,7 +16,14 @@ import trio
 
 from meshd.daemon import verdicts_home, verdicts_network
 from meshd.daemon.check import Check, unknown, wrong
-from meshd.daemon.probe_home import DaemonFacts, DiskFacts, look_at_daemon, look_at_home, measure_disk
+from meshd.daemon.probe_home import (
+    DaemonFacts,
+    DiskFacts,
+    HomeFacts,
+    look_at_daemon,
+    look_at_home,
+    measure_disk,
+)
 from meshd.daemon.probe_machine import look_at_machine
 from meshd.daemon.probe_network import NetworkFacts, look_at_network
 from meshd.errors import CallerError
@@ -33,7 +40,7 @@ def examine(home: str) -> dict[str, Any]:
     found = look_at_home(home)
     daemon = look_at_daemon(home)
     machine = look_at_machine(daemon.status.get("pid"))
-    network, disk = trio.run(_wait_for_slow, home, daemon, SECONDS_MAX - (time.monotonic() - begun))
+    network, disk = trio.run(_wait_for_slow, found, daemon, SECONDS_MAX - (time.monotonic() - begun))
     checks = [
         verdicts_home.running(found, daemon),
         verdicts_home.second_daemon(found, daemon),
@@ -77,7 +84,7 @@ def _of_disk(disk: DiskFacts | None) -> list[Check]:
 
 
 async def _wait_for_slow(
-    home: str, daemon: DaemonFacts, patience_s: float
+    home: HomeFacts, daemon: DaemonFacts, patience_s: float
 ) -> tuple[NetworkFacts | None, DiskFacts | None]:
     """What takes time, at the same time; None for what took too long."""
     networks: list[NetworkFacts] = []
@@ -98,7 +105,9 @@ async def _wait_for_slow(
         )
 
     async def measure() -> None:
-        disks.append(await trio.to_thread.run_sync(measure_disk, home, abandon_on_cancel=True))
+        disks.append(
+            await trio.to_thread.run_sync(measure_disk, home.path, not home.trouble, abandon_on_cancel=True)
+        )
 
     with trio.move_on_after(patience_s):
         async with trio.open_nursery() as nursery:

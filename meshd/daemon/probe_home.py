@@ -157,15 +157,15 @@ def _is_sealed(path: Path) -> bool:
 # --- the disk ---
 
 
-def measure_disk(home: str) -> DiskFacts:
-    """Room on the disk of a home, and what a durable commit costs there, in a few seconds at most."""
+def measure_disk(home: str, is_ours: bool = True) -> DiskFacts:
+    """Room on the disk of a home, and what a durable commit costs there if it is ours, in a few seconds at most."""
     place = Path(home)
     while not place.exists() and place != place.parent:
         place = place.parent
     room = os.statvfs(place)
     free, total = room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize
     files_free = room.f_favail if room.f_files else None
-    if str(place) != home or free < _ROOM_MIN:
+    if not is_ours or str(place) != home or free < _ROOM_MIN:
         return DiskFacts(free, total, files_free)
     try:
         return DiskFacts(free, total, files_free, measure_commit(home))

@@ -98,12 +98,12 @@ class NetworkFacts:
 
 
 async def look_at_network(
-    *, speaks: bool, listening: Iterable[Address], given: Iterable[Address], network_key: bytes | None
+    *, speaks: bool, listening: list[Address], given: list[Address], network_key: bytes | None
 ) -> NetworkFacts:
     """All of it, in six seconds at most. `listening`: the daemon's own addresses; `given`: peers added by hand;
     without a `network_key` nobody can be told from strangers."""
     found = snapshot()
-    rules = await trio.to_thread.run_sync(firewall.read)
+    rules = await trio.to_thread.run_sync(firewall.read, abandon_on_cancel=True)
     loops: list[Loop] = []
     heard: dict[str, Heard] = {}
     names: set[str] = set()
@@ -121,21 +121,34 @@ async def look_at_network(
             ours = network_key is not None and one.tag == discovery_tag(network_key, one.instance)
             side = "members" if ours else "strangers" if network_key is not None else "unsorted"
             sides[side].append(one.instance)
-    own_ports = [address.port for address in listening]
-    reached = await reach(_targets(heard, sides["members"] or sides["unsorted"]), given, found)
+    reached: list[Reached] = []
+    answered: dict[str, bool | None] = {}
+
+    async def try_ourselves() -> None:
+        answered["self"] = await listens(found, listening)
+
+    async def try_gateway() -> None:
+        answered["gateway"] = await gateway_answers()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(
+            reach, _targets(heard, sides["members"] or sides["unsorted"]), given, found, reached
+        )
+        nursery.start_soon(try_ourselves)
+        nursery.start_soon(try_gateway)
     return NetworkFacts(
         found,
         tuple(_idle(found)),
         speaks,
         tuple(sorted(loops, key=lambda loop: (loop.interface, loop.family))),
-        tuple(_incoming(found, own_ports, rules)),
+        tuple(_incoming(found, [address.port for address in listening], rules)),
         rules is not None,
-        await listens(found, listening),
+        answered["self"],
         tuple(sides["members"]),
         tuple(sides["strangers"]),
         tuple(sides["unsorted"]),
-        tuple(reached),
-        await gateway_answers(),
+        tuple(sorted(reached, key=lambda one: one.address)),
+        answered["gateway"],
         tuple(sorted(names)),
         tuple(squatters()),
     )
@@ -152,17 +165,21 @@ def _idle(used: Iterable[Interface]) -> list[tuple[str, str]]:
     found = []
     for _, name in socket.if_nameindex():
         try:
-            flags = int(Path("/sys/class/net", name, "flags").read_text("ascii"), 16)
+            flags = int(_setting(name, "flags"), 16)
+            carrier = bool(flags & 0x1) and _setting(name, "carrier") == "1"
         except (OSError, ValueError):
             continue
         if name in names or flags & 0x8 or (flags & 0x10 and not flags & 0x1):  # loopback, an unused tunnel
             continue
         state = "it is switched off"
         if flags & 0x1:
-            carrier = Path("/sys/class/net", name, "carrier").read_text("ascii").strip() == "1"
             state = "it has no address" if carrier else "it has no network (no cable, no Wi-Fi joined)"
         found.append((name, state))
     return found
+
+
+def _setting(interface: str, name: str) -> str:
+    return Path("/sys/class/net", interface, name).read_text("ascii").strip()
 
 
 # --- multicast ---

@@ -47,22 +47,20 @@ async def listens(interfaces: Iterable[Interface], listening: Iterable[Address])
 
 
 async def reach(
-    heard: list[Address], given: Iterable[Address], interfaces: Iterable[Interface]
-) -> list[Reached]:
+    heard: list[Address], given: list[Address], interfaces: Iterable[Interface], reached: list[Reached]
+) -> None:
     """Connect to those heard, and to those given by hand that are on a network of ours."""
     by_hand = [address for address in given if address not in heard and _is_near(address, interfaces)]
-    outcomes: list[Reached] = []
 
     async def one(address: Address, was_heard: bool) -> None:
         outcome, known = await _connect(address, REACH_S)
-        outcomes.append(Reached(str(address), outcome, was_heard, known))
+        reached.append(Reached(str(address), outcome, was_heard, known))
 
     async with trio.open_nursery() as nursery:
         for address in heard[:REACHED_MAX]:
             nursery.start_soon(one, address, True)
         for address in by_hand[:REACHED_MAX]:
             nursery.start_soon(one, address, False)
-    return sorted(outcomes, key=lambda one: one.address)
 
 
 def _is_near(address: Address, interfaces: Iterable[Interface]) -> bool:
