@@ -29,7 +29,11 @@ _FOUND = 1  # the exit status when something is wrong
 @click.option("--bundle", metavar="FILE", help="Write a report that names nobody, to ask for help with.")
 @click.option("--yes", is_flag=True, help="Write it without asking.")
 def doctor(console: Console, bundle: str | None, yes: bool) -> None:
-    """Says what is wrong on this laptop, and what to do about it."""
+    """Says what is wrong on this laptop, and what to do about it.
+
+    Works with or without a daemon, and ends with status 1 if something is wrong. As root it can also read the
+    rules of a firewall.
+    """
     if bundle is not None and not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise CallerError(Code.usage, "there is no terminal to ask whether to write the report: add --yes")
     document = child.answer(console, ["doctor"], "looking at clock, disk and networks (some seconds)", None)
@@ -52,6 +56,9 @@ def lines(document: Document) -> Iterator[str]:
             yield f"{'':7}  {'':{width}}  -> {inert(check['advice'])}"
     wrong = sum(not check["ok"] for check in checks)
     yield f"{wrong or 'nothing'} wrong in {len(checks)} checks, {sum(not c['known'] for c in checks)} unknown"
+    yield click.style("Whatever the checks say, meshd never claims:", dim=True)
+    for claim in document["never_claimed"]:
+        yield click.style(f"  {claim}", dim=True)
 
 
 def _mark(check: Document) -> str:

@@ -23,7 +23,9 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Has the child answer with these checks."""
 
     def answer_with(*checks: dict[str, Any]) -> None:
-        monkeypatch.setattr(child, "answer", lambda *_: {"v": 1, "checks": list(checks)})
+        monkeypatch.setattr(
+            child, "answer", lambda *_: {"v": 1, "checks": list(checks), "never_claimed": ["that time locks"]}
+        )
 
     return answer_with
 
@@ -39,6 +41,8 @@ def test_a_line_for_each_check_and_what_to_do_below(found: Any, capsys: Any) -> 
         "WRONG    permissions  others may open /home/oak\\x1b[2J",
         "                      -> chmod -R go-rwx /home/oak",
         "1 wrong in 4 checks, 1 unknown",
+        "Whatever the checks say, meshd never claims:",
+        "  that time locks",
     ]
 
 

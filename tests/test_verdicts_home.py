@@ -9,13 +9,13 @@ from meshd.daemon.check import Check
 from meshd.daemon.probe_home import DaemonFacts, DiskFacts, HomeFacts
 from meshd.daemon.probe_machine import MachineFacts
 
-HOME = HomeFacts("/h", encrypted=True, newest_ms=judge.BUILT_MS + 1000, socket_path_size=11)
+HOME = HomeFacts("/h", encrypted=True, newest_ms=judge.BUILD_MS + 1000, socket_path_size=11)
 NOWHERE = HomeFacts("/h", there=False, keyslot="none")
 DISK = DiskFacts(50_000 * judge.MIB, 100_000 * judge.MIB, 1_000_000, 0.14)
-STATUS = {"pid": 7, "uptime_s": 60, "encrypted": True, "clock": {"state": "ok", "off_s": 0}}
+STATUS = {"pid": 7, "uptime_s": 60, "encrypted": True, "clock": {"state": "ok", "off_s": 0, "advice": ""}}
 UP = DaemonFacts("answers", STATUS, holder=7)
 DOWN = DaemonFacts()
-MACHINE = MachineFacts(judge.BUILT_MS + 60_000, (3, 11, 7), "4.6.1", "Linux x86_64", 0, ())
+MACHINE = MachineFacts(judge.BUILD_MS + 60_000, (3, 11, 7), "4.6.1", "Linux x86_64", 0, ())
 
 
 def is_fault(check: Check, cause: str) -> bool:
@@ -153,15 +153,18 @@ def test_second_daemon(daemon, cause, known):
 @pytest.mark.parametrize(
     ("wall_ms", "newest_ms", "told", "cause"),
     [
-        (judge.BUILT_MS, 0, None, ""),
-        (judge.BUILT_MS - 1, 0, None, "clock impossible"),
+        (judge.BUILD_MS, 0, None, ""),
+        (judge.BUILD_MS - 1, 0, None, "clock impossible"),
         (0, 0, None, "clock impossible"),
-        (judge.BUILT_MS + judge.YEARS_5_MS, 0, None, ""),
-        (judge.BUILT_MS + judge.YEARS_5_MS + 1, 0, None, "clock impossible"),
-        (judge.BUILT_MS, judge.BUILT_MS + judge.HOUR_MS, None, ""),
-        (judge.BUILT_MS, judge.BUILT_MS + judge.HOUR_MS + 1, None, "clock went back"),
-        (judge.BUILT_MS, 0, {"state": "unsynced", "off_s": 0}, "clock unsynced"),
-        (judge.BUILT_MS, 0, {"state": "jumped", "off_s": -7200}, "clock jumped"),
+        (judge.BUILD_MS + judge.POSSIBLE_MS - 1, 0, None, ""),
+        (judge.BUILD_MS + judge.POSSIBLE_MS, 0, None, "clock impossible"),
+        (judge.BUILD_MS, judge.BUILD_MS + judge.HOUR_MS, None, ""),
+        (judge.BUILD_MS, judge.BUILD_MS + judge.HOUR_MS + 1, None, "clock went back"),
+        (judge.BUILD_MS, 0, {"state": "unsynced", "off_s": 0, "advice": "x"}, "clock unsynced"),
+        (judge.BUILD_MS, 0, {"state": "jumped", "off_s": 0, "advice": "x"}, "clock jumped"),
+        (judge.BUILD_MS, 0, {"state": "jumped", "off_s": -7200, "advice": "x"}, "clock differs"),
+        (judge.BUILD_MS, 0, {"state": "ok", "off_s": 7200, "advice": "x"}, "clock differs"),
+        (judge.BUILD_MS, 0, {"state": "ok", "off_s": 0, "advice": ""}, ""),
     ],
 )
 def test_clock(wall_ms, newest_ms, told, cause):

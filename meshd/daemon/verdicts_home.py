@@ -8,15 +8,14 @@ from meshd.daemon.api import SOCKET_PATH_SIZE_MAX
 from meshd.daemon.check import Check, Figures, fine, remark, unknown, wrong
 from meshd.daemon.probe_home import DaemonFacts, DiskFacts, HomeFacts
 from meshd.daemon.probe_machine import MachineFacts
+from meshd.meshtime import BUILD_MS, POSSIBLE_MS
+from meshd.post import HOUR_MS
 
 MIB = 1024 * 1024
 ROOM_MIN = 100 * MIB  # below it a busy day fills the disk: 100 000 posts of 1 KiB
 ROOM_FEW = 1024 * MIB  # below it, say so: other programs fill disks faster than posts do
 FILES_MIN = 100  # free inodes; a home needs ten
 COMMIT_MS_MAX = 100.0  # a post waits for two commits, and so does everybody it is passed to
-BUILT_MS = 1_795_305_600_000  # 2026-11-22: no clock that is right shows an earlier time
-YEARS_5_MS = 5 * 365 * 86_400_000  # past the build: a laptop whose battery was flat may show anything
-HOUR_MS = 3_600_000
 PYTHON_MIN = (3, 11)
 SQLCIPHER_MIN = 4
 
@@ -183,26 +182,28 @@ def second_daemon(home: HomeFacts, daemon: DaemonFacts) -> Check:
 
 
 def clock(machine: MachineFacts, home: HomeFacts, daemon: DaemonFacts) -> Check:
-    """Whether the clock can be right."""
+    """Whether the clock can be right, and agrees with those the daemon has met."""
     name = "clock"
-    advice = (
-        "set it by hand: sudo date -s '2026-11-22 13:00' with the time of a phone; then mesh down, mesh up"
-    )
-    if machine.wall_ms < BUILT_MS:
+    advice = "set it by the time of a phone: sudo date -s '2026-11-22 13:00'; then mesh clock confirm"
+    if machine.wall_ms < BUILD_MS:
         return wrong(name, "clock impossible", "it shows a time before meshd was made", advice)
-    if machine.wall_ms > BUILT_MS + YEARS_5_MS:
+    if machine.wall_ms >= BUILD_MS + POSSIBLE_MS:
         return wrong(name, "clock impossible", "it shows a time years ahead", advice)
     if home.newest_ms > machine.wall_ms + HOUR_MS:
         ahead_h = (home.newest_ms - machine.wall_ms) // HOUR_MS
         detail = f"files of this home were written {ahead_h} h later than it is now"
         return wrong(name, "clock went back", detail, advice, {"ahead_h": ahead_h})
-    told = daemon.status.get("clock", {"state": "ok", "off_s": 0})
+    if not daemon.status:
+        return fine(name, "possible; others to compare it with: once the daemon runs")
+    told = daemon.status["clock"]
+    figures = {"off_s": told["off_s"]}
+    if told["off_s"]:
+        off_h = told["off_s"] / (HOUR_MS / 1000)
+        detail = f"those met are {off_h:+.0f} h from this clock; either may be wrong"
+        return wrong(name, "clock differs", detail, advice, figures)
     if told["state"] != "ok":
-        detail = f"{told['state']}: contacts say it is {told['off_s']} s off"
-        return wrong(name, f"clock {told['state']}", detail, advice, {"off_s": told["off_s"]})
-    return fine(
-        name, "possible" + ("" if daemon.status else "; others to compare it with: once the daemon runs")
-    )
+        return wrong(name, f"clock {told['state']}", f"the daemon says: {told['advice']}", advice)
+    return fine(name, "possible, and nobody met has another time")
 
 
 def versions(machine: MachineFacts) -> Check:

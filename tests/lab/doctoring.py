@@ -45,3 +45,11 @@ def init(laptop: Laptop, *args: str) -> dict[str, Any]:
 def up(laptop: Laptop, *args: str) -> int:
     """Start its daemon; the pid."""
     return int(laptop.mesh("up", "--passphrase-file", f"{laptop.home}.secret", *args)["pid"])
+
+
+def wait_for_links(laptop: Laptop) -> None:
+    """Return when it has a link."""
+    give_up = time.monotonic() + 10
+    while not laptop.mesh("status")["links"]:
+        assert time.monotonic() < give_up, "no link"
+        time.sleep(0.1)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.doctoring import causes, examine, in_a_mount_namespace, init, up
+from tests.lab.doctoring import causes, examine, in_a_mount_namespace, init, up, wait_for_links
 from tests.lab.lab import Lab, Laptop
 
 pytestmark = pytest.mark.lab
@@ -75,15 +75,31 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> str:
 @needs_cc
 @pytest.mark.parametrize(
     ("off_s", "cause"),
-    [(-57 * 365 * DAY_S, "clock impossible"), (10 * 365 * DAY_S, "clock impossible"), (-DAY_S, "")],
+    [
+        (-57 * 365 * DAY_S, "clock impossible"),
+        (10 * 365 * DAY_S, "clock impossible"),
+        (-DAY_S, "clock went back"),
+    ],
 )
 def test_clock_off(laptop, shim, off_s, cause):
     init(laptop)
-    shifted = ["env", f"LD_PRELOAD={shim}", f"SHIM_OFF_S={off_s}"]
-    if cause:
-        assert causes(examine(laptop, *shifted)) == [cause]
-    else:  # a day: possible in itself if meshd is older than that, and then the home's files tell
-        assert causes(examine(laptop, *shifted))[0] in ("clock went back", "clock impossible")
+    assert causes(examine(laptop, "env", f"LD_PRELOAD={shim}", f"SHIM_OFF_S={off_s}")) == [cause]
+
+
+@needs_cc
+def test_a_clock_that_others_do_not_share(lab, shim):
+    _, laptops = lab.together(2)
+    for laptop in laptops:
+        init(laptop)
+    ahead = ["env", f"LD_PRELOAD={shim}", f"SHIM_OFF_S={DAY_S}"]
+    up(laptops[1])
+    secret = f"{laptops[0].home}.secret"
+    laptops[0].run([*ahead, *laptops[0].mesh_command("up", "--passphrase-file", secret)])
+    wait_for_links(laptops[0])
+    checks = examine(laptops[0], *ahead)
+    assert causes(checks) == ["clock differs"]
+    assert "-24 h" in checks["clock"]["detail"] or "-25 h" in checks["clock"]["detail"]
+    assert "date -s" in checks["clock"]["advice"]
 
 
 @pytest.mark.parametrize(("name", "mode"), [("", 0o755), ("keyslot", 0o644), ("log.db", 0o660)])

@@ -6,12 +6,11 @@ The firewalls, the bridges that keep laptops apart and the foreign responder are
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.doctoring import causes, examine, in_a_mount_namespace, init, up
+from tests.lab.doctoring import causes, examine, in_a_mount_namespace, init, up, wait_for_links
 from tests.lab.lab import Capture, Lab, Laptop
 
 pytestmark = pytest.mark.lab
@@ -48,9 +47,7 @@ def test_nothing_is_wrong_with_two_laptops_that_are_linked(lab):
     for laptop in laptops:
         init(laptop)
         up(laptop)
-    give_up = time.monotonic() + 10
-    while not laptops[0].mesh("status")["links"] and time.monotonic() < give_up:
-        time.sleep(0.1)
+    wait_for_links(laptops[0])
     checks = examine(laptops[0])
     assert causes(checks) == []
     assert [name for name, check in checks.items() if not check["known"]] == []
