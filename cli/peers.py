@@ -13,9 +13,9 @@ _TICK_S = 1.0  # until progress is shown, and between two of its lines
 
 peer = Group(
     "peer",
-    "Lists, adds and drops peers.",
+    "Lists, adds, drops and pings peers.",
     "mesh peer add 192.168.1.7:4040",
-    {"list": "cli.peers:list_", "add": "cli.peers:add", "drop": "cli.peers:drop"},
+    {"list": "cli.peers:list_", "add": "cli.peers:add", "drop": "cli.peers:drop", "ping": "cli.peers:ping"},
 )
 
 
@@ -41,6 +41,13 @@ def add(console: Console, address: str) -> None:
 def drop(console: Console, address: str) -> None:
     """Gives an address up and closes its link."""
     _show(console, console.call("peer.drop", {"address": address}))
+
+
+@command("ping", example="mesh peer ping 192.168.1.7:4040")
+@click.argument("who", metavar="WHO|ADDRESS", shell_complete=completion.addresses)
+def ping(console: Console, who: str) -> None:
+    """Waits for an answer of a peer, by its address or its id in `mesh status`."""
+    console.show(console.call("peer.ping", {"who": who}), text.pinged)
 
 
 @command("sync", example="mesh sync --wait")

@@ -1,4 +1,4 @@
-"""`mesh post` and `mesh read`.
+"""`mesh post`, `mesh read`, `mesh search` and `mesh show`.
 
 The rule: an answered post is on disk here, and no more is promised. A reader holds a cursor: whatever
 breaks, it goes on from there, and `--follow` never skips a post (the daemon sends them in the order of its
@@ -59,6 +59,32 @@ def _text(given: str) -> str:
         ) from None
 
 
+@command("search", example="mesh search 'bridge -closed' square")
+@click.argument("query")
+@click.argument("channel", required=False, shell_complete=completion.channels)
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), metavar="N", help=f"The newest N ({READ_LIMIT_DEFAULT})."
+)
+def search(console: Console, query: str, channel: str | None, limit: int | None) -> None:
+    """Finds posts that have all words of QUERY, in CHANNEL or in all channels.
+
+    \b
+    '"two words"'   next to each other
+    'word -other'   the first, without the other
+    'begin*'        words that begin so
+    """
+    with console.connect() as client:
+        asked = {"query": query, "channel": channel, "limit": limit}
+        console.show(_read(client, "search", asked), text.read)
+
+
+@command("show", example="mesh show 4f2a9c01")
+@click.argument("id")
+def show(console: Console, **params: str) -> None:
+    """Shows one post and where it comes from; a prefix of its ID will do."""
+    console.show(console.call("show", params), text.shown)
+
+
 @command("read", example="mesh read square --since 2h --follow")
 @click.argument("channel", required=False, shell_complete=completion.channels)
 @click.option(
@@ -69,7 +95,7 @@ def _text(given: str) -> str:
 def read(console: Console, channel: str | None, limit: int | None, since: str | None, follow: bool) -> None:
     """Shows posts, oldest first: of CHANNEL, or of all channels."""
     with console.connect() as client:
-        document = _read(client, channel, limit, since)
+        document = _read(client, "read", {"channel": channel, "limit": limit, "since": since})
         if not follow:
             console.show(document, text.read)
             return
@@ -77,17 +103,13 @@ def read(console: Console, channel: str | None, limit: int | None, since: str | 
         _follow(console, client, channel, document["cursor"])
 
 
-def _read(client: Client, channel: str | None, limit: int | None, since: str | None) -> Document:
-    """One read, however long: an answer that was cut short at the size of a line is gone on with."""
-    document = client.call("read", {"channel": channel, "limit": limit, "since": since})
-    wanted = limit or READ_LIMIT_DEFAULT
+def _read(client: Client, method: str, asked: Document) -> Document:
+    """One answer, however long: one that was cut short at the size of a line is gone on with."""
+    document = client.call(method, asked)
+    wanted = asked["limit"] or READ_LIMIT_DEFAULT
     while client.answer_size > _LONG_SIZE and len(document["posts"]) < wanted:
-        rest = {
-            "channel": channel,
-            "limit": wanted - len(document["posts"]),
-            "since": str(document["cursor"]),
-        }
-        more = client.call("read", rest)
+        rest = {"limit": wanted - len(document["posts"]), "since": str(document["cursor"])}
+        more = client.call(method, {**asked, **rest})
         if not more["posts"]:
             break
         document = {**more, "posts": document["posts"] + more["posts"]}

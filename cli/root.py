@@ -35,6 +35,8 @@ SECTIONS = {
     "Posting and reading": {
         "post": "cli.posts:post",
         "read": "cli.posts:read",
+        "search": "cli.posts:search",
+        "show": "cli.posts:show",
         "channel": "cli.channels:channel",
     },
     "Peers": {
@@ -56,6 +58,9 @@ class Root(Group):
                 formatter.write_dl(
                     [(name, each.get_short_help_str(60)) for name, each in commands.items() if each]
                 )
+
+    def format_usage(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """None: the commands need the lines, and the example says it."""
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(context, formatter)

@@ -186,6 +186,22 @@ def read(document: Document) -> Iterator[str]:
         yield from missing(gap)
 
 
+def shown(document: Document) -> Iterator[str]:
+    yield from post(document)
+    said = {
+        "valid": "signed by its author, verified just now",
+        "was-valid": "signed by its author, verified when it came; no longer carried from here",
+    }.get(document["signature"], document["signature"])
+    yield f"id          {document['id']}"
+    yield f"author      {document['author']}"
+    yield inert(f"signature   {said}")
+    if document["forked"]:
+        yield click.style("forked      its author signed two different posts with this number", fg="yellow")
+    yield inert(f"first seen  {local_time(document['first_seen'])}, by {document['via']}")
+    yield f"expires     {local_time(document['expires'])}"
+    yield inert(f"parents     {', '.join(parent[:8] for parent in document['parents']) or 'none'}")
+
+
 def channels(document: Document, aligned: bool) -> Iterator[str]:
     rows = [(each["name"], each["kind"], str(each["unread"])) for each in document["channels"]]
     yield from table(("CHANNEL", "KIND", "UNREAD"), rows, aligned)
@@ -207,6 +223,10 @@ def peers(document: Document, aligned: bool) -> Iterator[str]:
         for each in document["peers"]
     ]
     yield from table(("ADDRESS", "STATE", "CONTACT", "RTT MS", "BYTES IN", "BYTES OUT"), rows, aligned)
+
+
+def pinged(document: Document) -> Iterator[str]:
+    yield f"answered within {document['rtt_ms']} ms"
 
 
 def synced(document: Document) -> Iterator[str]:

@@ -8,36 +8,28 @@ here and nowhere else. Parameters have the types of the table in `daemon.api` al
 Reading a public channel, or posting to it, joins it: a channel is nothing but a name that somebody listens to.
 """
 
-import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from meshd import documents, invite, queries
+from meshd.answers import Document, Method, Params, Waiting
 from meshd.errors import CallerError, Code
 from meshd.events import Command, CommandBatch, Now, Reply, ReplyBatch
 from meshd.ids import Address, channel_name, network_id, public_channel_id
 from meshd.limits import (
     KEEP_DEFAULT,
     KEEP_HOURS,
-    READ_ANSWER_SIZE,
-    READ_LIMIT_DEFAULT,
-    READ_LIMIT_MAX,
+    PONG_MS,
     WAIT_MS,
 )
 from meshd.post import Text, encode_text
-from meshd.queries import Document
-from meshd.store.log import Log
+from meshd.proto.session import State
+from meshd.reading import Reading
+from meshd.store.log import Log, Row
 
 if TYPE_CHECKING:
     from meshd.node import Node
 
-Params = Mapping[str, Any]
-
-_AGE = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
-_AGE_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_BARE_SIZE_MAX = 1400  # bytes of a post's document as JSON, its text aside
 _ID_PREFIX = re.compile(r"[0-9a-f]{6,64}", re.ASCII)
 
 
@@ -58,15 +50,6 @@ class Draft(NamedTuple):
     first: bool  # nothing of ours is in this channel yet
 
 
-@dataclass(slots=True)
-class Waiting:
-    """A command without an answer yet: `ready` gives the document once there is one."""
-
-    deadline_ms: int
-    ready: Callable[[Now], Document | None]
-    late: CallerError
-
-
 class Commands:
     """Carries out commands on a node, and remembers who waits."""
 
@@ -74,19 +57,20 @@ class Commands:
         self._node = node
         self._waiting: dict[int, Waiting] = {}
         self._held: set[bytes] = set()  # posts that a waiting command asked about and that are held now
-        self._methods: dict[str, Callable[[Params, Now], Document | Waiting]] = {
+        self._methods: dict[str, Method] = {
             "status": lambda params, now: queries.status(node),
             "id.show": lambda params, now: queries.identity(node),
             "invite.network": self._invite_network,
             "post": self._post,
-            "read": self._read,
             "channel.list": lambda params, now: self._channels(),
             "channel.join": self._channel_join,
             "channel.leave": self._channel_leave,
             "peer.list": lambda params, now: queries.peers(node),
             "peer.add": self._peer_add,
             "peer.drop": self._peer_drop,
+            "peer.ping": self._peer_ping,
             "sync": self._sync,
+            **Reading(node).methods,
             "clock.confirm": self._clock_confirm,
         }
 
@@ -131,7 +115,12 @@ class Commands:
             if self._node.log is not None:
                 self._node.log.count_held(identity, others=1)
         for number, waiting in list(self._waiting.items()):
-            answer = waiting.ready(now)
+            try:
+                answer = waiting.ready(now)
+            except CallerError as error:
+                del self._waiting[number]
+                self._node.emit(Reply(number, None, error))
+                continue
             if answer is not None:
                 del self._waiting[number]
                 self._reply(number, answer)
@@ -207,11 +196,12 @@ class Commands:
             raise CallerError(
                 Code.refused if delivered else Code.usage, message or "wait is held or delivered"
             )
-        reply_to = self._post_id(log, params["reply_to"]) if "reply_to" in params else b""
+        reply_to = self.row(log, params["reply_to"]).id if "reply_to" in params else b""
         encode_text(Text(log.name, reply_to, text))  # refuses a text that is too long
         return Draft(place, text, reply_to, keep, first=log.last_own(place.id) is None)
 
-    def _post_id(self, log: Log, prefix: str) -> bytes:
+    def row(self, log: Log, prefix: str) -> Row:
+        """The post that a caller means by its id or the beginning of it."""
         prefix = prefix.lower()
         if not _ID_PREFIX.fullmatch(prefix):
             raise CallerError(Code.usage, "a post is named by its id, or at least the first 6 digits of it")
@@ -222,7 +212,7 @@ class Commands:
             raise CallerError(
                 Code.usage, f"{prefix} could be: {', '.join(row.id.hex()[:16] for row in rows)}"
             )
-        return rows[0].id
+        return rows[0]
 
     def _publish(self, draft: Draft, now: Now) -> bytes:
         node = self._node
@@ -244,23 +234,6 @@ class Commands:
             lambda _: _posted(identity, draft, "held") if identity in self._held else None,
             CallerError(Code.timed_out, f"nobody took the post {identity.hex()[:12]} yet; it stays queued"),
         )
-
-    def _read(self, params: Params, now: Now) -> Document | Waiting:
-        log = self._node.require_log()
-        place = self.channel(params["channel"]) if "channel" in params else None
-        limit = params.get("limit", READ_LIMIT_DEFAULT)
-        if not 1 <= limit <= READ_LIMIT_MAX:
-            raise CallerError(Code.usage, f"limit is a number from 1 to {READ_LIMIT_MAX}")
-        cursor, since_ms = _since(params.get("since"), now)
-        if place is not None:
-            self._node.intake.join(*place)
-
-        def ready(_: Now) -> Document | None:
-            return None if self._node.intake.behind else _read(log, place, limit, cursor, since_ms)
-
-        # What is carried but not opened yet (after a join, a crash, an unlock) belongs to the answer.
-        late = CallerError(Code.timed_out, "still opening what is carried; try again")
-        return ready(now) or Waiting(now.mono_ms + WAIT_MS, ready, late)
 
     # --- the node and its peers ---
 
@@ -286,6 +259,39 @@ class Commands:
         self._node.confirm_clock()
         return queries.clock(self._node)
 
+    def _peer_ping(self, params: Params, now: Now) -> Document | Waiting:
+        who = params["who"]
+        session = self._node.sessions[self._link(who)]
+        number = session.ping(now.mono_ms)
+
+        def ready(_: Now) -> Document | None:
+            if session.answered_ping >= number:
+                return {"rtt_ms": session.rtt_ms}
+            if session.state is not State.OPEN:
+                raise CallerError(Code.timed_out, f"the link to {who} went down before an answer came")
+            return None
+
+        late = CallerError(Code.timed_out, f"no answer from {who}")
+        return Waiting(now.mono_ms + PONG_MS, ready, late)
+
+    def _link(self, who: str) -> int:
+        """The open link that a caller means: by its address, or by the beginning of the peer's link key."""
+        node = self._node
+        there = {link: s for link, s in node.sessions.items() if s.state is State.OPEN}
+        found = [link for link in there if str(node.addresses[link]) == who]
+        if not found and _ID_PREFIX.fullmatch(who):
+            found = [link for link, session in there.items() if session.link_key.hex().startswith(who)]
+        if len(found) > 1:
+            listed = ", ".join(
+                f"{there[link].link_key.hex()[:12]} ({node.addresses[link]})" for link in found
+            )
+            raise CallerError(Code.usage, f"{who} could be: {listed}")
+        if not found:
+            if any(str(target.address) == who for target in node.peers.targets()):
+                raise CallerError(Code.no_peers, f"there is no link to {who} now; see: mesh peer list")
+            raise CallerError(Code.not_found, f"there is no peer {who}; see: mesh status")
+        return found[0]
+
     def _sync(self, params: Params, now: Now) -> Document | Waiting:
         exchange = self._node.exchange
         links = exchange.rounds.all_due(now.mono_ms)
@@ -309,53 +315,6 @@ class Commands:
             ready,
             CallerError(Code.timed_out, "some links are not through yet; they go on"),
         )
-
-
-def _read(log: Log, place: Place | None, limit: int, cursor: int | None, since_ms: int | None) -> Document:
-    channel = place.id if place else None
-    rows = log.latest(channel, limit, since_ms) if cursor is None else log.after(cursor, channel, limit)
-    if cursor is None:
-        upto = log.last_cursor()
-    else:
-        upto = rows[-1].cursor if len(rows) == limit else max(cursor, log.last_cursor())
-    posts = [documents.post_document(row, log) for row in rows]
-    if _fitting(posts) < len(posts):  # in the order of the log, so that there is a cursor to go on from
-        rows.sort(key=lambda row: row.cursor)
-        posts = [documents.post_document(row, log) for row in rows]
-        posts = posts[: _fitting(posts)]
-        upto = rows[len(posts) - 1].cursor
-    if channel is not None and rows:
-        log.set_read(channel, upto)
-    return {
-        "posts": posts,
-        "missing": [documents.missing_document(gap, log) for gap in log.missing(channel)],
-        "cursor": upto,
-    }
-
-
-def _fitting(posts: list[Document]) -> int:
-    """How many of these documents fit into an answer of READ_ANSWER_SIZE."""
-    if sum(_BARE_SIZE_MAX + 12 * len(post["text"]) for post in posts) <= READ_ANSWER_SIZE:
-        return len(posts)  # a character takes at most twelve bytes, so there is nothing to measure
-    size = 0
-    for count, post in enumerate(posts):
-        size += len(json.dumps(post))
-        if size > READ_ANSWER_SIZE:
-            return count
-    return len(posts)
-
-
-def _since(since: str | int | None, now: Now) -> tuple[int | None, int | None]:
-    """A cursor, or wall milliseconds, or neither."""
-    if since is None:
-        return None, None
-    text = str(since)
-    if text.isascii() and text.isdigit() and len(text) < 19:
-        return int(text), None
-    age = _AGE.fullmatch(text)
-    if age is None:
-        raise CallerError(Code.usage, "since is an age like 30m, 2h or 3d, or a cursor")
-    return None, now.wall_ms - int(age[1]) * _AGE_MS[age[2]]
 
 
 def _posted(identity: bytes, draft: Draft, state: str) -> Document:

@@ -75,7 +75,7 @@ LASTING_MS = 10_000  # a link that lasted so long was no failure
 JUMP_MS = 60 * 60 * 1000  # a wall clock that moved so far alone is not believed at once: hellos tell hours
 HELLOS_MAX = 16  # links whose hello's hour is remembered: as many as may be open
 ASIDE_MAX = 64  # posts of one author held aside until their time comes: more is a wrong clock, or a liar
-PRUNE_BUDGET = 64  # rows deleted in one event: 6 ms among a million
+PRUNE_BUDGET = 64  # rows deleted in one event: 6 ms among a million, 60 if an index has their words
 READABLE_DAYS = (
     30  # other people's public posts stay in the log so long after their own time: they were public
 )
@@ -84,6 +84,7 @@ SEEN_MS = 10 * 60 * 1000  # how often the time is noted on disk: much less than 
 # Log and RPC
 READ_LIMIT_DEFAULT = 50  # posts a read shows
 READ_LIMIT_MAX = 100_000  # posts one read may ask for; the answer's size is bounded besides
+PONG_MS = 10_000  # how long `peer ping` waits: an answer that late is none
 WAIT_MS = 30_000  # how long a command waits if its caller does not say
 RPC_LINE_SIZE_MAX = 8 * 1024 * 1024  # one JSON value
 READ_ANSWER_SIZE = (
@@ -96,6 +97,12 @@ RPC_UNSENT_SIZE_MAX = 1024 * 1024  # of answers a client has not taken, before w
 RPC_WAITING_MAX = 64  # commands of one client under way, before we read on from it
 RPC_SLICE_MAX = 256  # posts read from the log at once for one subscriber: a few milliseconds
 RPC_SLICE_SIZE = 1024 * 1024  # … or, when they are long, until so many bytes are ready
+QUERY_SIZE_MAX = 1024  # characters of what is searched for: longer than anybody types
+QUERY_TERMS_MAX = 64  # words of it: below the depth at which FTS5 refuses an expression
+INDEX_SLICE_MAX = 512  # posts indexed for search in one event: about 8 ms
+INDEX_SLICE_SIZE = 128 * 1024  # … or, when they are long, until there was so much text
+INDEX_QUIET_MS = 250  # no new post for so long: time to index those that came
+INDEX_LATEST_MS = 10_000  # it never gets quiet: a search would wait too long
 LOOK_UP_BUDGET = 2048  # ids looked up for one link in one event: about 10 ms
 STEP_BUDGET = 256  # posts a long step handles before it asks for a Wake
 

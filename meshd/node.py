@@ -46,6 +46,7 @@ from meshd.events import (
 from meshd.exchange import Exchange
 from meshd.hlc import Clock
 from meshd.ids import Address, dialable, discovery_tag, link_psk
+from meshd.indexing import Indexing
 from meshd.intake import Intake
 from meshd.limits import (
     ENVELOPE_SIZE_MAX,
@@ -89,6 +90,7 @@ class Node:
         self.clock = Clock(log.last_hlc() if log else 0)
         self.intake = Intake(carry, log, self.keyset, self.clock, verify_many)
         self.retention = Retention(carry, log, self.keyset)
+        self.indexing = Indexing(log)
         self.author = Author(log, self.clock, entropy) if log else None
         self.exchange = Exchange(carry, self.keyset, self.intake, self._send, rng, now)
         self.peers = Peers(rng)
@@ -160,6 +162,7 @@ class Node:
         self.intake.release(now)
         if self.time.state == "ok":
             self.retention.step(now)
+        self.indexing.go_on(now)
         if self.time.seen_ms - self.carry.seen_ms() >= SEEN_MS:
             self.carry.set_seen(self.time.seen_ms)
         for link, wrong in self.exchange.tick(now):
@@ -182,7 +185,11 @@ class Node:
         if self.intake.behind or self.exchange.unfinished:
             return self._now.mono_ms
         deadlines: list[int | None] = [session.next_deadline() for session in self.sessions.values()]
-        deadlines += [self.exchange.next_deadline(), self.commands.next_deadline()]
+        deadlines += [
+            self.exchange.next_deadline(),
+            self.commands.next_deadline(),
+            self.indexing.next_deadline(),
+        ]
         if self.time.state == "ok":
             deadlines.append(self.retention.next_deadline(self._now))
         if (due_ms := self.intake.release_ms) is not None and self._now.synced:

@@ -25,6 +25,7 @@ import bench_idle
 import bench_live
 import bench_post
 import bench_reconcile
+import bench_search
 
 from meshd import crypto
 from meshd.store.carry import Carry
@@ -35,6 +36,7 @@ BENCHES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "reconcile": bench_reconcile.run,
     "post": bench_post.run,
     "idle": bench_idle.run,
+    "search": bench_search.run,
 }
 
 

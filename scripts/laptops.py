@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,8 +34,13 @@ def network(folder: str, count: int) -> Iterator[tuple[list[Laptop], bytes]]:
             laptop.end()
 
 
-def fill(laptop: Laptop, channel: str, posts: int) -> None:
-    """Posts many texts of TEXT_SIZE bytes, all different, in batches of one transaction each."""
+def numbered(number: int) -> str:
+    """A text of TEXT_SIZE bytes, unlike that of any other number."""
+    return f"{number:08}".ljust(TEXT_SIZE, "x")
+
+
+def fill(laptop: Laptop, channel: str, posts: int, text: Callable[[int], str] = numbered) -> None:
+    """Posts many texts, in batches of one transaction each."""
     with socket.socket(socket.AF_UNIX) as rpc, api.short_path(api.socket_path(laptop.home)) as path:
         rpc.connect(path)
         answers = rpc.makefile("rb")
@@ -45,7 +50,7 @@ def fill(laptop: Laptop, channel: str, posts: int) -> None:
                     "jsonrpc": "2.0",
                     "id": number,
                     "method": "post",
-                    "params": {"channel": channel, "text": f"{number:08}".ljust(TEXT_SIZE, "x")},
+                    "params": {"channel": channel, "text": text(number)},
                 }
                 for number in range(start, min(start + _BATCH, posts))
             ]

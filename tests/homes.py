@@ -273,7 +273,7 @@ class Home:
         number = self.command("read", channel=channel, limit=10_000)
         self.table.settle()
         result = self.replies[number].result
-        assert result is not None
+        assert result is not None, self.replies[number].error
         return [post["text"] for post in result["posts"]]
 
     def raws(self) -> list[bytes]:

@@ -15,6 +15,8 @@ from meshd.errors import CallerError, Code
 from meshd.limits import BODY_SIZE_MAX
 from tests.cli_script import CHANNELS, GAP, ID, PEERS, POST, READ, STATUS, Asked, Script, answer_with
 
+NOTHING: Script = {"posts": [], "missing": [], "cursor": 7}
+
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], Asked]:
@@ -146,6 +148,9 @@ def test_following_shows_text_without_cursors(script: Any, capsys: Any) -> None:
         (["peer", "list"], "peer.list", {}, PEERS, ["192.168.1.7:4040\twaiting (refused)\t-\t1.2\t7\t9"]),
         (["peer", "add", "h:1"], "peer.add", {"address": "h:1"}, {"peers": []}, []),
         (["peer", "drop", "h:1"], "peer.drop", {"address": "h:1"}, {"peers": []}, []),
+        (["peer", "ping", "h:1"], "peer.ping", {"who": "h:1"}, {"rtt_ms": 3}, ["answered within 3 ms"]),
+        (["search", "'a b' -c", "square"], "search", {"query": "'a b' -c", "channel": "square"}, NOTHING, []),
+        (["search", "a", "--limit", "3"], "search", {"query": "a", "limit": 3}, NOTHING, []),
         (["sync"], "sync", {}, {"links": 2, "received": 3, "sent": 4}, ["2 links, 3 received, 4 sent"]),
         (["invite", "network"], "invite.network", {}, {"invite": "abc"}, ["abc"]),
     ],
@@ -159,6 +164,22 @@ def test_a_command_is_its_method(
     assert capsys.readouterr().out.splitlines() == lines
     assert run([*args, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"v": 1, **answer}
+
+
+def test_show_says_where_a_post_comes_from(script: Any, capsys: Any) -> None:
+    shown = {**POST, "signature": "valid", "first_seen": POST["time"], "via": "10.0.0.2:\x1b4", "parents": [ID],
+             "forked": False}  # fmt: skip
+    asked = script({"show": shown})
+    assert run(["show", "7f3a7f"]) == 0
+    assert asked == [("show", {"id": "7f3a7f"})]
+    out = capsys.readouterr().out
+    for said in (ID, "ab" * 32, "verified just now", "by 10.0.0.2:", "parents     7f3a7f3a\n"):
+        assert said in out
+    assert "two different posts" not in out and "\x1b" not in out
+    script({"show": {**shown, "signature": "was-valid", "forked": True}})
+    run(["show", ID])
+    out = capsys.readouterr().out
+    assert "verified when it came" in out and "two different posts" in out
 
 
 def test_status_names_what_matters(script: Any, capsys: Any) -> None:

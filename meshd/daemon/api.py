@@ -187,6 +187,20 @@ class Read(TypedDict):
     cursor: int
 
 
+class Shown(Post):
+    """A post and where it comes from. `signature`: `valid` was verified just now; `was-valid` when the post came, but
+    its envelope is no longer carried. `via`: the address of the link that brought it, `own`, `bundle`, or `carry` if
+    it was carried before it could be read. `parents`: the posts that its author had seen. `forked`: its author signed
+    two different posts with this number."""
+
+    v: int
+    signature: Literal["valid", "was-valid"]
+    first_seen: str
+    via: str
+    parents: list[str]
+    forked: bool
+
+
 class Channel(TypedDict):
     """`members` is null where nobody can know (public channels)."""
 
@@ -221,6 +235,13 @@ class Peers(TypedDict):
 
     v: int
     peers: list[Peer]
+
+
+class Pinged(TypedDict):
+    """How long an answer took."""
+
+    v: int
+    rtt_ms: float
 
 
 class Synced(TypedDict):

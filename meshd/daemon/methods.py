@@ -14,9 +14,11 @@ from meshd.daemon.api import (
     Invite,
     MissingNotice,
     Peers,
+    Pinged,
     Posted,
     PostNotice,
     Read,
+    Shown,
     Status,
     Subscribed,
     Synced,
@@ -69,6 +71,21 @@ METHODS: dict[str, Method] = {
         Read,
         "posts in causal order, oldest first",
     ),
+    "search": Method(
+        {
+            "query": Param((str,), 'words; "a phrase", -without, begin*', required=True),
+            "channel": Param((str,), "only this channel"),
+            "limit": Param((int,), "at most so many posts, the newest"),
+            "since": Param((str, int), "a cursor: the first posts after it, not the newest"),
+        },
+        Read,
+        "posts that have these words, oldest first",
+    ),
+    "show": Method(
+        {"id": Param((str,), "the id of a post, or a prefix of at least 6", required=True)},
+        Shown,
+        "one post and where it comes from",
+    ),
     "channel.list": Method({}, Channels, "the channels joined here"),
     "channel.join": Method(
         {"name": Param((str,), "its name", required=True)}, Channels, "joins a public channel"
@@ -77,6 +94,15 @@ METHODS: dict[str, Method] = {
     "peer.list": Method({}, Peers, "addresses given by hand, and links"),
     "peer.add": Method({"address": _ADDRESS}, Peers, "keeps a link to this address from now on"),
     "peer.drop": Method({"address": _ADDRESS}, Peers, "gives an address up and closes its link"),
+    "peer.ping": Method(
+        {
+            "who": Param(
+                (str,), "the address of an open link, or a prefix of the peer's link key", required=True
+            )
+        },
+        Pinged,
+        "waits for an answer of a peer",
+    ),
     "sync": Method(
         {"wait": Param((bool,), "answer when it is done")}, Synced, "reconciles with all links now"
     ),

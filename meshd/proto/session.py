@@ -98,6 +98,7 @@ class Session:
         self._heard_ms = mono_ms
         self._pinged_ms: int | None = None
         self._ping_number = 0
+        self.answered_ping = 0  # number of the last ping that was answered
         self._outstanding = 0  # bytes handed out since the outbox was last known to be drained
         self._output: list[bytes] = []
         if not dialled:
@@ -199,6 +200,7 @@ class Session:
             case msg.Pong(number):
                 if self._pinged_ms is not None and number == self._ping_number:
                     self.rtt_ms, self._pinged_ms = mono_ms - self._pinged_ms, None
+                    self.answered_ping = number
                 return None
         return message
 
@@ -257,7 +259,13 @@ class Session:
         if mono_ms >= self._heard_ms + DEAD_MS:
             return "nothing was heard for too long"
         if mono_ms >= self._heard_ms + PING_MS and self._pinged_ms is None:
+            self.ping(mono_ms)
+        return None
+
+    def ping(self, mono_ms: int) -> int:
+        """The number of the ping that is under way, sent now if none is: `answered_ping` gets there with its pong."""
+        if self._pinged_ms is None:
             self._ping_number += 1
             self._pinged_ms = mono_ms
             self.send(msg.Ping(self._ping_number))
-        return None
+        return self._ping_number

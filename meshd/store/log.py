@@ -13,7 +13,7 @@ The rules:
 
 Ids of authors and channels are long and few, so posts name them by small numbers. Names and tags are in
 `authors`; chains, holes, forks and heads in `chains`; the order in which posts are shown in `rows`; what waits for its
-time in `aside`; what is deleted in `expiry`.
+time in `aside`; what is deleted in `expiry`; finding posts by their words in `search`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,12 +23,13 @@ from typing import Any, NamedTuple
 from meshd import crypto
 from meshd.errors import CallerError, Code
 from meshd.post import Post, Text
-from meshd.store import aside, authors, chains, expiry
+from meshd.store import aside, authors, chains, expiry, search
 from meshd.store.aside import Aside
 from meshd.store.authors import SELF, Authors
 from meshd.store.chains import Arrival, Chains
 from meshd.store.db import Database, marks, slices
-from meshd.store.rows import Row, by_time, causal, select
+from meshd.store.rows import Row, latest, select
+from meshd.store.search import Search
 
 __all__ = ["Channel", "Entry", "Log", "Row"]
 
@@ -59,6 +60,7 @@ _MIGRATIONS = (
         *chains.SCHEMA_2,
         "CREATE INDEX post_unshown ON post (hlc) WHERE text IS NULL",
     ),
+    search.SCHEMA,
 )
 
 
@@ -112,6 +114,7 @@ class Log:
             self._authors = Authors(database)
             self._chains = Chains(database)
             self.aside = Aside(database)
+            self._search = Search(database)
             self._recall()
 
     def _recall(self) -> None:
@@ -296,15 +299,9 @@ class Log:
 
         `since_ms`: only those whose authors dated them then or later, wall milliseconds since 1970.
         """
-        hlc = (since_ms or 0) << 16
-        rows: list[Row] = []
-        for each in [channel] if channel is not None else sorted(self._joined):
-            rows += self._rows(
-                "WHERE p.channel = ? AND p.hlc >= ? AND p.text IS NOT NULL",
-                self._number(each), hlc, limit, order="p.hlc DESC, p.id DESC",
-            )  # fmt: skip
-        rows.sort(key=by_time)
-        return causal(rows[-limit:] if limit else [])
+        channels = [channel] if channel is not None else sorted(self._joined)
+        self._chains.flush()
+        return latest(self._database, [self._number(each) for each in channels], (since_ms or 0) << 16, limit)
 
     def row(self, post_id: bytes) -> Row | None:
         """The post with this 32-byte id, shown or not."""
@@ -318,6 +315,22 @@ class Log:
             "WHERE substr(p.id, 1, 8) BETWEEN ? AND ? AND p.id BETWEEN ? AND ?",
             low[:8], high[:8], low, high, limit, order="p.id",
         )  # fmt: skip
+
+    def search(self, words: str, channel: bytes | None, after: int | None, limit: int) -> list[Row]:
+        """Posts that fit `words` (`search.compile_query`), of one channel or all joined ones, as far as they are
+        indexed: the newest `limit`, in the order of `latest`; or the first `limit` after a cursor, in that of the log.
+        """
+        self._chains.flush()
+        return self._search.find(words, None if channel is None else self._number(channel), after, limit)
+
+    @property
+    def indexed(self) -> int:
+        """The cursor up to which posts are indexed for `search`."""
+        return self._search.cursor
+
+    def index(self) -> None:
+        """Index the next slice of posts."""
+        self._search.step(self._last_cursor)
 
     def _rows(self, where: str, *values: Any, order: str = "p.cursor") -> list[Row]:
         self._chains.flush()
@@ -368,6 +381,7 @@ class Log:
         self._chains.forget()
         self._authors.forget()
         self.aside.forget()
+        self._search.forget()
         self._recall()
 
     def prune(self, readable_from: int, hour: int, budget: int) -> Iterator[None]:

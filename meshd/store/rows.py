@@ -47,6 +47,10 @@ class Row(NamedTuple):
     held_others: int
     forked: bool
 
+    def parent_ids(self) -> list[bytes]:
+        """The parents' ids, the author's own previous post first."""
+        return [self.parents[start : start + ID_SIZE] for start in range(0, len(self.parents), ID_SIZE)]
+
 
 def select(database: Database, where: str, values: Sequence[Any], order: str = "p.cursor") -> list[Row]:
     """The rows of a query over the table `post`, named p; the last value is the limit."""
@@ -71,8 +75,8 @@ def causal(rows: Sequence[Row]) -> list[Row]:
     children: list[list[int]] = [[] for _ in rows]
     disorder = False
     for index, row in enumerate(rows):
-        for start in range(0, len(row.parents), ID_SIZE):
-            parent = place.get(row.parents[start : start + ID_SIZE])
+        for each in row.parent_ids():
+            parent = place.get(each)
             if parent is not None:
                 waits[index] += 1
                 children[parent].append(index)
@@ -90,3 +94,31 @@ def causal(rows: Sequence[Row]) -> list[Row]:
             if not waits[child]:
                 heappush(ready, child)
     return ordered
+
+
+def latest(database: Database, channels: Sequence[int], hlc: int, limit: int) -> list[Row]:
+    """The newest `limit` texts of these channels (their numbers) that are stamped `hlc` or later, in causal order."""
+    reached = _reach(database, channels, hlc, limit)
+    rows: list[Row] = []
+    for number in channels:
+        where = "WHERE p.channel = ? AND p.hlc >= ? AND p.text IS NOT NULL"
+        rows += select(database, where, (number, reached, limit), "p.hlc DESC, p.id DESC")
+    rows.sort(key=by_time)
+    return causal(rows[-limit:] if limit else [])
+
+
+def _reach(database: Database, channels: Sequence[int], hlc: int, limit: int) -> int:
+    """The stamp from which on the newest `limit` texts of all these channels are, or `hlc` if there are fewer since.
+
+    Told from an index alone, so that only rows that are shown are read.
+    """
+    stamps: list[int] = []
+    for number in channels:
+        stamps += [
+            stamp
+            for (stamp,) in database.read(
+                "SELECT hlc FROM post WHERE channel = ? AND hlc >= ? AND text IS NOT NULL ORDER BY hlc DESC LIMIT ?",
+                (number, hlc, limit),
+            )
+        ]
+    return sorted(stamps)[-limit] if 0 < limit <= len(stamps) else hlc
