@@ -24,6 +24,7 @@ from meshd.limits import (
     EXPIRY_AHEAD_HOURS_MAX,
     GIVE_SIZE_MAX,
     HELD_POSTS_MAX,
+    JITTERED_ROUND_OF,
     LOOK_UP_BUDGET,
     RECONCILE_FRAME_SIZE,
     REFERENCES_MAX,
@@ -31,9 +32,10 @@ from meshd.limits import (
 )
 from meshd.post import HOUR_MS
 from meshd.proto.gossip import Outflow, Wanted
+from meshd.proto.keyed import KeyedRounds
 from meshd.proto.keyset import KeySet
-from meshd.proto.message import SHORT_ID_SIZE, Give, Gone, Have, Hello, Message, Reconcile, Want
-from meshd.proto.reconcile import Initiator, respond
+from meshd.proto.message import SHORT_ID_SIZE, Give, Gone, Have, Hello, Keyed, Message, Reconcile, Want
+from meshd.proto.reconcile import Difference, Initiator, respond
 from meshd.proto.rounds import Rounds
 from meshd.store.carry import Carry
 
@@ -61,7 +63,9 @@ class Exchange:
         now: Now,
     ) -> None:
         self._carry, self._keyset, self._intake, self._send = carry, keyset, intake, send
+        self._rng = rng
         self.rounds = Rounds(rng, now.mono_ms)
+        self.keyed = KeyedRounds(keyset, send, rng)
         self._wanted = Wanted()
         self._outflows: dict[int, Outflow] = {}
         self._told: dict[int, Holding] = {}  # what our hello said, until the session is open
@@ -91,7 +95,7 @@ class Exchange:
         self._told[link] = self.holding(now)
         return self._told[link]
 
-    def opened(self, link: int, hello: Hello, *, dialled: bool, now: Now) -> None:
+    def opened(self, link: int, hello: Hello, handshake_hash: bytes, *, dialled: bool, now: Now) -> None:
         """A session is open: the side whose hello told of more asks first, the dialler if both told of as many."""
         told = self._told.pop(link)
         self._floors[link] = hello.floor_hour
@@ -100,6 +104,7 @@ class Exchange:
             told.key_count > hello.key_count or (told.key_count == hello.key_count and dialled)
         )
         self.rounds.opened(link, ask=ask, mono_ms=now.mono_ms)
+        self.keyed.opened(link, handshake_hash, dialled=dialled, mono_ms=now.mono_ms)
 
     def closed(self, link: int) -> None:
         """A session is gone, with all that was queued for it."""
@@ -108,6 +113,7 @@ class Exchange:
         self._floors.pop(link, None)
         self._wanted.closed(link)
         self.rounds.closed(link)
+        self.keyed.closed(link)
 
     # --- messages in ---
 
@@ -118,6 +124,8 @@ class Exchange:
                 self._question(link, message, now)
             case Reconcile():
                 self._answer(link, message, now)
+            case Keyed():
+                self._found(link, self.keyed.receive(link, message, now.mono_ms), now)
             case Have(references):
                 self._have(link, references, now)
             case Want(ids):
@@ -162,13 +170,17 @@ class Exchange:
 
     def _begin(self, link: int, now: Now) -> None:
         """Ask a link whether our sets differ; not while envelopes are still on their way to it or from it."""
-        on_the_way = self._outflows[link].owing() or self._wanted.count(link)
-        if on_the_way or self.rounds.is_taking_in(now.mono_ms):
+        if self._on_the_way(link) or self.rounds.is_taking_in(now.mono_ms):
             self.rounds.postpone(link, now.mono_ms)
             return
         floor_hour = max(self.floor_hour(now), self._floors[link])
-        opening = Initiator(self._keyset, floor_hour, RECONCILE_FRAME_SIZE).probe()
+        initiator = Initiator(self._keyset, floor_hour, RECONCILE_FRAME_SIZE)
+        jittered = not self._rng.randrange(JITTERED_ROUND_OF)
+        opening = initiator.initiate(self._rng) if jittered else initiator.probe()
         self._ask(link, self.rounds.begin(link, floor_hour, now.mono_ms), floor_hour, opening)
+
+    def _on_the_way(self, link: int) -> bool:
+        return self._outflows[link].owing() or bool(self._wanted.count(link))
 
     def _ask(self, link: int, number: int, floor_hour: int, payload: bytes) -> None:
         count = len(self._keyset) - self._keyset.rank(floor_hour.to_bytes(8, "big"))
@@ -190,8 +202,7 @@ class Exchange:
         if current is None:
             return
         found = Initiator(self._keyset, current.floor_hour, RECONCILE_FRAME_SIZE).receive(answer.payload)
-        self._outflows[link].ask([key[8:24] for key in found.have])
-        self._want(link, [short[:SHORT_ID_SIZE] for short in found.need], WANTS_MAX, now)
+        self._found(link, found, now)
         if found.have or found.need:
             current.differed = True
         if found.reply is None:
@@ -199,6 +210,10 @@ class Exchange:
         else:
             self.rounds.stepped(link, now.mono_ms)
             self._ask(link, answer.round, current.floor_hour, found.reply)
+
+    def _found(self, link: int, found: Difference, now: Now) -> None:
+        self._outflows[link].ask([key[8:24] for key in found.have])
+        self._want(link, [id[:SHORT_ID_SIZE] for id in found.need], WANTS_MAX, now)
 
     def tick(self, now: Now) -> list[tuple[int, str]]:
         """Begin the rounds that are due, answer who had to wait, and look up some of what was asked for. Returns the
@@ -213,6 +228,9 @@ class Exchange:
                 wrong.append((unparked[0], str(error)))
         for link in self.rounds.due(now.mono_ms):
             self._begin(link, now)
+        for link in self.keyed.due(now.mono_ms):
+            if not self._on_the_way(link):
+                self.keyed.begin(link, max(self.floor_hour(now), self._floors[link]))
         for link, outflow in self._outflows.items():
             if outflow.asked:
                 self._look_up(link, outflow)
@@ -234,7 +252,7 @@ class Exchange:
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do, in monotonic milliseconds."""
-        deadlines = (self.rounds.next_deadline(), self._wanted.next_deadline())
+        deadlines = (self.rounds.next_deadline(), self._wanted.next_deadline(), self.keyed.next_deadline())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def busy(self, link: int, now: Now) -> bool:
@@ -242,8 +260,7 @@ class Exchange:
         outflow = self._outflows.get(link)
         if outflow is None:
             return False
-        on_the_way = outflow.owing() or self._wanted.count(link)
-        return bool(on_the_way) or self.rounds.asking(link) or self.rounds.is_taking_in(now.mono_ms)
+        return self._on_the_way(link) or self.rounds.asking(link) or self.rounds.is_taking_in(now.mono_ms)
 
     # --- envelopes out ---
 

@@ -14,6 +14,7 @@ its place in the reconcile order: `u64 expiry hour ‖ envelope id`, 40 bytes bi
 import hashlib
 import ipaddress
 import unicodedata
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from meshd.errors import CallerError, Code
@@ -33,6 +34,7 @@ LABEL_DISCOVERY = b"meshd/1 discovery"
 LABEL_FINGERPRINT = b"meshd/1 identity words"
 LABEL_KEYSLOT = b"meshd/1 keyslot check"
 LABEL_INVITE = b"meshd/1 network invite"
+LABEL_KEYED = b"meshd/1 keyed round"
 
 # The open commons: everybody has this key, so it keeps nobody out. Treat what is said there as watched.
 COMMONS_KEY = hashlib.blake2b(b"meshd/1 the open commons", digest_size=32).digest()
@@ -64,6 +66,12 @@ def link_psk(network_key: bytes) -> bytes:
 def discovery_tag(network_key: bytes, instance: str) -> str:
     """The TXT value beside an mDNS instance name, 32 hex characters: only members of the network can tell it."""
     return labelled(LABEL_DISCOVERY, network_key, instance.encode(), size=16).hex()
+
+
+def keyed_ids(handshake_hash: bytes, ids: Iterable[bytes]) -> Iterator[bytes]:
+    """What envelope ids count as in the keyed rounds of the session with this hash (64 bytes), 32 bytes each."""
+    prefix = bytes((len(LABEL_KEYED),)) + LABEL_KEYED + handshake_hash
+    return (hashlib.blake2b(prefix + id, digest_size=32).digest() for id in ids)
 
 
 def channel_name(text: str) -> str:

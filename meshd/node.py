@@ -305,7 +305,7 @@ class Node:
         self._now = self.time.read(self._machine_now)  # it may be the first who tells us
         self.opened_ms[link] = self._now.wall_ms
         self.peers.opened(link, self._now.mono_ms)
-        self.exchange.opened(link, hello, dialled=session.dialled, now=self._now)
+        self.exchange.opened(link, hello, session.handshake_hash, dialled=session.dialled, now=self._now)
 
     def _send(self, link: int, message: msg.Message) -> None:
         session = self.sessions.get(link)

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 import vectors_codec  # noqa: E402  (the checkout's own modules, found through the line above)
+import vectors_keyed  # noqa: E402
 import vectors_link  # noqa: E402
 import vectors_names  # noqa: E402
 import vectors_noise  # noqa: E402
@@ -39,6 +40,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "discovery.json": vectors_names.discovery,
     "invites.json": vectors_names.invites,
     vectors_reconcile.FILE: vectors_reconcile.vectors,
+    "keyed.json": vectors_keyed.keyed,
 }
 
 

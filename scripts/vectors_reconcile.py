@@ -10,6 +10,7 @@ and what the initiator learnt. A refused message has one thing wrong, named, and
 whatever it holds.
 """
 
+import random
 from hashlib import blake2b
 from typing import Any
 
@@ -97,6 +98,18 @@ def conversation(name: str) -> dict[str, Any]:
     }
 
 
+def jittered() -> dict[str, Any]:
+    """A conversation whose opening is split at places that nothing but chance chose."""
+    here, there = [[0, 700]], [[1, 701]]
+    initiator, asked = Initiator(vector_set(here)), vector_set(there)
+    message: bytes | None = initiator.initiate(random.Random("jittered"))
+    messages = []
+    while message is not None:
+        messages += [message, respond(asked, 0, message, 0)]
+        message = initiator.receive(messages[-1]).reply
+    return {"initiator": here, "responder": there, "messages": [each.hex() for each in messages]}
+
+
 def refused(name: str) -> dict[str, str]:
     """One message that must be refused; ours refuses it for the reason given."""
     try:
@@ -118,6 +131,7 @@ def vectors() -> dict[str, Any]:
             for ranges, keyset in ((ranges, vector_set(ranges)) for ranges in some)
         ],
         "conversations": [conversation(name) for name in _CONVERSATIONS],
+        "jittered": jittered(),
         "another_version": {"message": "62aabb", "answer": respond(KeySet(), 0, b"\x62\xaa\xbb", 0).hex()},
         "refused": [refused(name) for name in _REFUSED],
     }

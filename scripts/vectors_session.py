@@ -52,11 +52,13 @@ _VALID: dict[str, msg.Message] = {
     "give what was asked for": msg.Give(0, codec.join([_ENVELOPE, signed_by("elm")])),
     "give nothing": msg.Give(0, b""),
     "gone": msg.Gone(_SHORT * 3),
+    "a keyed question": msg.Keyed(0, 1, _REFERENCE, b"\xff" * 20, Initiator(KeySet()).probe()),
+    "a keyed answer": msg.Keyed(1, 1, bytes(20), _REFERENCE, b"\x61"),
 }
 _UNKNOWN = {
     "kind 10": codec.pack(10, b"anything"),
     "kind 127": codec.pack(127),
-    "kind 11, followed by what is no MessagePack": b"\x9f\x0b\xc1\xff",
+    "kind 12, followed by what is no MessagePack": b"\x9f\x0c\xc1\xff",
 }
 # A hello without version 1 is answered with bye, whatever follows its versions.
 _VERSIONS = {
@@ -92,6 +94,10 @@ _REFUSED = {
     "give that is fresh twice": codec.pack(8, 2, b""),
     "gone nothing": codec.pack(9, b""),
     "gone of 17 bytes": codec.pack(9, bytes(17)),
+    "keyed that is neither question nor answer": codec.pack(11, 2, 1, bytes(20), _REFERENCE, b"\x61"),
+    "keyed from a reference of 19 bytes": codec.pack(11, 0, 1, bytes(19), _REFERENCE, b"\x61"),
+    "keyed to a reference of 21 bytes": codec.pack(11, 0, 1, bytes(20), _REFERENCE + b"\0", b"\x61"),
+    "keyed from a reference to the same": codec.pack(11, 0, 1, _REFERENCE, _REFERENCE, b"\x61"),
 }
 # Too long to print: one element over REFERENCES_MAX, all zeros.
 _TOO_MANY = {"have": (6, 20 * 4097), "want": (7, 16 * 4097), "gone": (9, 16 * 4097)}

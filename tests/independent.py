@@ -357,7 +357,7 @@ class Sender:
 KINDS = {
     0: ("hello", "bytes int int int int int int bytes"), 1: ("tags", "bytes"), 2: ("ping", "int"), 3: ("pong", "int"),
     4: ("bye", "int"), 5: ("reconcile", "int int int int bytes"), 6: ("have", "bytes"), 7: ("want", "bytes"),
-    8: ("give", "int bytes"), 9: ("gone", "bytes"),
+    8: ("give", "int bytes"), 9: ("gone", "bytes"), 11: ("keyed", "int int bytes bytes bytes"),
 }  # fmt: skip
 
 
@@ -377,10 +377,12 @@ def message(raw: bytes) -> tuple[str, list[Slot]]:
     slots = array(raw, f"int {types}", 524_288)[1:]
     last = slots[-1]
     if isinstance(last, bytes):
-        require(name not in ("reconcile", "give") or slots[0] in (0, 1))
+        require(name not in ("reconcile", "keyed", "give") or slots[0] in (0, 1))
         require(name != "hello" or len(last) == 16)
         require(name != "tags" or len(last) == 1024)
         unit = {"have": 20, "want": 16, "gone": 16}.get(name)
+        if name == "keyed" and isinstance(first := slots[2], bytes) and isinstance(end := slots[3], bytes):
+            require(len(first) == len(end) == 20 and first < end)
         require(unit is None or (0 < len(last) <= 4096 * unit and len(last) % unit == 0))
     return name, slots
 

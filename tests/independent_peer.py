@@ -154,6 +154,12 @@ class Peer:
                 self.say(5, 1, number, floor_hour(self.wall_ms), len(keys), reply)
             case "reconcile", [1, 1, _, _, bytes(payload)]:
                 self.answered(payload)
+            case "keyed", [0, int(number), bytes(first), bytes(end), bytes(payload)] if (
+                self.noise is not None
+            ):
+                keys = [key for key in sorted(self.held) if first <= key[4:24] < end]
+                keyed = reconcile.keyed_with(self.noise.h)
+                self.say(11, 1, number, first, end, reconcile.answer(keys, payload, FRAME_LIMIT, None, keyed))
             case "have", [bytes(references)]:
                 lacking = []
                 for at in range(0, len(references), 20):

@@ -4,11 +4,12 @@ The rule: plain and slow. A reply is a list of ranges that is encoded from the s
 the keys of a range are found by looking at all of them.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from struct import pack
 from typing import NamedTuple
 
-from tests.independent import Close, fingerprint, require, varint
+from tests.independent import Close, H, fingerprint, require, varint
 
 INFINITY = 2**64 - 1
 END = pack(">Q", INFINITY)
@@ -82,8 +83,19 @@ def decode(payload: bytes) -> list[Range]:
     return found
 
 
-def print_of(keys: list[bytes]) -> bytes:
-    return fingerprint([key[8:] for key in keys])
+Weigh = Callable[[bytes], bytes]  # what an id counts as in a sum
+
+
+def itself(id: bytes) -> bytes:
+    return id
+
+
+def keyed_with(handshake_hash: bytes) -> Weigh:
+    return lambda id: H("meshd/1 keyed round", handshake_hash, id)
+
+
+def print_of(keys: list[bytes], weigh: Weigh = itself) -> bytes:
+    return fingerprint([weigh(key[8:]) for key in keys])
 
 
 def listed(keys: list[bytes], bound: bytes) -> Range:
@@ -98,7 +110,7 @@ def between(before: bytes, key: bytes) -> bytes:
     return key[: first + 1]
 
 
-def split(keys: list[bytes], bound: bytes) -> list[Range]:
+def split(keys: list[bytes], bound: bytes, weigh: Weigh = itself) -> list[Range]:
     if len(keys) < 32:
         return [listed(keys, bound)]
     size, more = divmod(len(keys), 16)
@@ -107,18 +119,22 @@ def split(keys: list[bytes], bound: bytes) -> list[Range]:
         Range(
             bound if end == len(keys) else between(keys[end - 1], keys[end]),
             FINGERPRINT,
-            print_of(keys[start:end]),
+            print_of(keys[start:end], weigh),
         )
         for start, end in pairwise([0, *ends])
     ]
 
 
-def opening(keys: list[bytes]) -> bytes:
-    return encode([Range(END, FINGERPRINT, print_of(keys))])
+def opening(keys: list[bytes], weigh: Weigh = itself) -> bytes:
+    return encode([Range(END, FINGERPRINT, print_of(keys, weigh))])
 
 
 def answer(
-    keys: list[bytes], payload: bytes, limit: int, difference: tuple[list[bytes], list[bytes]] | None = None
+    keys: list[bytes],
+    payload: bytes,
+    limit: int,
+    difference: tuple[list[bytes], list[bytes]] | None = None,
+    weigh: Weigh = itself,
 ) -> bytes:
     """The reply to a payload over sorted keys; an initiator passes (had, needed) to be filled in."""
     require(len(payload) > 0 and 0x60 <= payload[0] <= 0x6F)
@@ -134,8 +150,8 @@ def answer(
         behind = [key for key in keys if key >= filled(bound)]
         lower = filled(bound)
         added: list[Range] = []
-        if mode == FINGERPRINT and content != print_of(own):
-            added = split(own, bound)
+        if mode == FINGERPRINT and content != print_of(own, weigh):
+            added = split(own, bound, weigh)
         elif mode == IDS and difference is not None:
             difference[0].extend(key for key in own if key[8:] not in ids)
             difference[1].extend(each for each in ids if each not in {key[8:] for key in own})
@@ -152,6 +168,6 @@ def answer(
         if mode == IDS or not over:
             out = longer
         if over:
-            return encode([*out, Range(END, FINGERPRINT, print_of(behind))])
+            return encode([*out, Range(END, FINGERPRINT, print_of(behind, weigh))])
         skipped = b""
     return encode(out)

@@ -45,6 +45,55 @@ def test_conversation(vector):
     assert sorted(each.hex() for each in needed) == sorted(vector["need"])
 
 
+def test_an_opening_with_jittered_bounds():
+    vector = load("reconcile.json")["jittered"]
+    here, there = keys_of(vector["initiator"]), keys_of(vector["responder"])
+    messages, found = list(map(b, vector["messages"])), ([], [])
+    equal = other.decode(other.encode(other.split(here, other.END)))
+    assert [each.bound for each in other.decode(messages[0])] != [each.bound for each in equal]
+    for number in range(0, len(messages), 2):
+        assert other.answer(there, messages[number], 0) == messages[number + 1]
+        following = other.answer(here, messages[number + 1], 0, found)
+        assert following == (messages[number + 2] if number + 2 < len(messages) else b"\x61")
+    assert found == ([vectors_reconcile.vector_key(0)], [vectors_reconcile.vector_key(700)[8:]])
+
+
+@pytest.mark.parametrize("vector", load("keyed.json")["ids"])
+def test_a_keyed_id(vector):
+    keyed = other.keyed_with(b(load("keyed.json")["handshake_hash"]))
+    assert keyed(b(vector["id"])).hex() == vector["keyed_id"]
+
+
+@pytest.mark.parametrize("vector", named(load("keyed.json")["rounds"]))
+def test_keyed_round(vector):
+    keyed = other.keyed_with(b(load("keyed.json")["handshake_hash"]))
+    whole = [
+        sorted(keys_of(vector[side]) + list(map(b, vector[f"{side}_more"])))
+        for side in ("initiator", "responder")
+    ]
+    assert [other.print_of(keys).hex() for keys in whole] == vector["plain_fingerprints"]
+    ends = vector["first"], vector["end"]
+    here, there = ([key for key in keys if ends[0] <= key[4:24].hex() < ends[1]] for keys in whole)
+    had: list[bytes] = []
+    needed: list[bytes] = []
+    question = other.opening(here, keyed)
+    for number in range(0, len(vector["messages"]), 2):
+        reply = other.answer(there, question, 0, None, keyed)
+        for answer, payload in enumerate((question, reply)):
+            name, slots = ground.message(b(vector["messages"][number + answer]))
+            assert (name, slots) == ("keyed", [answer, 1, *map(b, ends), payload])
+        question = other.answer(here, reply, 0, (had, needed), keyed)
+    assert question == b"\x61"
+    assert ([key.hex() for key in had], [each.hex() for each in needed]) == (vector["have"], vector["need"])
+
+
+def test_two_sets_of_one_sum_are_among_the_keyed_rounds():
+    (vector,) = (each for each in load("keyed.json")["rounds"] if each["name"] == "two sets of one sum")
+    assert vector["plain_fingerprints"][0] == vector["plain_fingerprints"][1]
+    assert vector["have"] == sorted(vector["initiator_more"])
+    assert vector["need"] == sorted(each[16:] for each in vector["responder_more"])
+
+
 @pytest.mark.parametrize("vector", named(load("reconcile.json")["refused"]))
 def test_refused(vector):
     with pytest.raises(ground.Close):

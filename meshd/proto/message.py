@@ -12,6 +12,7 @@
 | 7 | want | first 16 bytes of ids | 1 |
 | 8 | give | 1 if fresh or 0, envelopes (`u16 length ‖ bytes` each) | 2 fresh, 3 else |
 | 9 | gone | first 16 bytes of ids that were wanted and are not held | 1 |
+| 11 | keyed | 0 from who asks or 1 from who answers, round, two references, negentropy message | 1 |
 
 The rule: unknown kinds are skipped, so that a later version can add one; a known kind with other slots is the peer's
 fault. `hello` alone is read in two steps, versions first, because a later version may change the rest of it
@@ -32,6 +33,7 @@ TAGS_SIZE = TAG_COUNT * 16
 FINGERPRINT_SIZE = 16
 
 HELLO, TAGS, PING, PONG, BYE, RECONCILE, HAVE, WANT, GIVE, GONE = range(10)
+KEYED = 11
 
 BYE_DONE, BYE_VERSION, BYE_DUPLICATE, BYE_FULL, BYE_MOVED = range(5)
 BYE_REASONS = ("the peer is shutting down", "no common version", "a second link to the same peer",
@@ -110,7 +112,17 @@ class Gone(NamedTuple):
     ids: bytes
 
 
-Message = Hello | Tags | Ping | Pong | Bye | Reconcile | Have | Want | Give | Gone
+class Keyed(NamedTuple):
+    """One step of a keyed round over what lies between two references; `payload` as in reconcile, with keyed sums."""
+
+    answer: int
+    round: int
+    first: bytes
+    end: bytes
+    payload: bytes
+
+
+Message = Hello | Tags | Ping | Pong | Bye | Reconcile | Have | Want | Give | Gone | Keyed
 
 _KINDS: dict[int, tuple[type[Message], tuple[type, ...]]] = {
     HELLO: (Hello, (bytes, int, int, int, int, int, int, bytes)),
@@ -123,9 +135,11 @@ _KINDS: dict[int, tuple[type[Message], tuple[type, ...]]] = {
     WANT: (Want, (bytes,)),
     GIVE: (Give, (int, bytes)),
     GONE: (Gone, (bytes,)),
+    KEYED: (Keyed, (int, int, bytes, bytes, bytes)),
 }
 _NUMBERS = {cls: number for number, (cls, _) in _KINDS.items()}
-_LANES = {HELLO: 0, TAGS: 0, PING: 0, PONG: 0, BYE: 0, RECONCILE: 1, HAVE: 1, WANT: 1, GIVE: 3, GONE: 1}
+_LANES = {HELLO: 0, TAGS: 0, PING: 0, PONG: 0, BYE: 0, RECONCILE: 1, HAVE: 1, WANT: 1, GIVE: 3, GONE: 1,
+          KEYED: 1}  # fmt: skip
 _FRESH_LANE = 2
 
 
@@ -175,6 +189,8 @@ def _check(message: Message) -> None:
             wrong = wrong or len(references) > REFERENCE_SIZE * REFERENCES_MAX
         case Want(ids) | Gone(ids):
             wrong = not ids or bool(len(ids) % SHORT_ID_SIZE) or len(ids) > SHORT_ID_SIZE * REFERENCES_MAX
+        case Keyed(answer, _, first, end):
+            wrong = answer not in (0, 1) or not len(first) == len(end) == REFERENCE_SIZE or first >= end
         case Reconcile() | Give():
             wrong = message[0] not in (0, 1)
         case _:

@@ -24,6 +24,11 @@ A frame limit bounds a message: once it is longer than the limit less 200 bytes,
 fingerprint over all that was not yet handled, and a list of ids is cut at the first key that no longer
 fits. Nothing else bounds what a short question ("no ids at all, up to infinity") may cost.
 
+A sum can be forged: an author of about a thousand accepted posts can find two sets of them with one sum. Where split
+points are known beforehand, two nodes that hold one set each would then seem equal for ever. So an opening may be
+jittered: its 15 inner bounds are drawn from all places, one in each fifteenth of them. Any bounds are legal, and
+every later split falls inside them. `keyed` makes sums that nobody can know beforehand.
+
 Both sides look only at keys from their common floor hour on. Ids travel without hours.
 
 Refused with PeerError: an empty message, a version byte outside 0x60–0x6f, a varint longer than 10 bytes or
@@ -38,13 +43,14 @@ limit of 480 KiB at most 0.1 s whatever a peer sends, of 128 KiB 30 ms; common o
 empty peer lacks is told in one step, 60 ms for a million keys.
 """
 
+import random
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from meshd.errors import PeerError
 from meshd.ids import ID_SIZE, KEY_SIZE
 from meshd.limits import RECONCILE_RANGES_MAX
-from meshd.proto.keyset import KeySet, fingerprint_of, varint
+from meshd.proto.keyset import fingerprint_of, varint
 
 VERSION = 0x61
 SKIP, FINGERPRINT, IDS = 0, 1, 2
@@ -56,6 +62,18 @@ HOUR_SIZE = 8
 INFINITY = b"\xff" * HOUR_SIZE  # no key has this hour
 _INFINITE_HOUR = 2**64 - 1
 VARINT_SIZE_MAX = 10  # bytes that 64 bits need
+
+
+class Ordered(Protocol):
+    """What is compared: sorted keys with a sum over any range of places. See `KeySet` for what each means."""
+
+    def __len__(self) -> int: ...
+    def rank(self, key: bytes) -> int: ...
+    def key_at(self, place: int) -> bytes: ...
+    def slice(self, first: int, last: int) -> list[bytes]: ...
+    def sum_below(self, place: int) -> int: ...
+    def gap(self, place: int) -> tuple[int, bytes, bytes]: ...
+    def fingerprint(self, first: int, last: int) -> bytes: ...
 
 
 class Difference(NamedTuple):
@@ -71,7 +89,7 @@ class Initiator:
 
     def __init__(
         self,
-        keyset: KeySet,
+        keyset: Ordered,
         floor_hour: int = 0,
         frame_size_limit: int = 0,
         ranges_max: int = RECONCILE_RANGES_MAX,
@@ -79,10 +97,11 @@ class Initiator:
         """Compare keys from `floor_hour` on; `frame_size_limit` in bytes, at least 4096, or 0 for none."""
         self._side = _Side(keyset, floor_hour, frame_size_limit, ranges_max)
 
-    def initiate(self) -> bytes:
-        """The opening that shows 16 fingerprints, or all ids if there are fewer than 32 (the reference's)."""
+    def initiate(self, rng: random.Random | None = None) -> bytes:
+        """The opening that shows 16 fingerprints, or all ids if there are fewer than 32 (the reference's); of ranges
+        of random size if there is an `rng`."""
         side = self._side
-        return bytes((VERSION,)) + side.split(_Bounds(), side.first, len(side.keyset), INFINITY)
+        return bytes((VERSION,)) + side.split(_Bounds(), side.first, len(side.keyset), INFINITY, rng)
 
     def probe(self) -> bytes:
         """The opening with one fingerprint over all, 20 bytes: for sets that are probably equal."""
@@ -96,7 +115,7 @@ class Initiator:
 
 
 def respond(
-    keyset: KeySet,
+    keyset: Ordered,
     floor_hour: int,
     message: bytes,
     frame_size_limit: int,
@@ -135,7 +154,7 @@ class _Bounds:
 class _Side:
     """A key set from a floor hour on, and the bounds on one answer."""
 
-    def __init__(self, keyset: KeySet, floor_hour: int, frame_size_limit: int, ranges_max: int) -> None:
+    def __init__(self, keyset: Ordered, floor_hour: int, frame_size_limit: int, ranges_max: int) -> None:
         if frame_size_limit and frame_size_limit < FRAME_SIZE_MIN:
             raise ValueError(f"a frame limit is at least {FRAME_SIZE_MIN} bytes, or 0 for none")
         self.keyset = keyset
@@ -191,22 +210,22 @@ class _Side:
             skipped = b"" if piece else bound
         return bytes(out)
 
-    def split(self, bounds: _Bounds, lower: int, upper: int, bound: bytes) -> bytes:
+    def split(
+        self, bounds: _Bounds, lower: int, upper: int, bound: bytes, rng: random.Random | None = None
+    ) -> bytes:
         """Ranges for the keys at places lower ≤ place < upper, up to the bound."""
         if upper - lower < 2 * BUCKETS:
             return self._list(bounds, lower, upper, bound)
-        size, larger = divmod(upper - lower, BUCKETS)
         piece = b""
         total = self.keyset.sum_below(lower)
-        for number in range(BUCKETS):
-            count = size + (number < larger)
-            lower, below, edge = lower + count, total, bound
+        for place in _equal(lower, upper) if rng is None else _jittered(lower, upper, rng):
+            first, lower, below, edge = lower, place, total, bound
             if lower == upper:
                 total = self.keyset.sum_below(upper)
             else:
                 total, before, key = self.keyset.gap(lower)
                 edge = _edge(before, key)
-            piece += bounds.encode(edge) + b"\1" + fingerprint_of(total - below, count)
+            piece += bounds.encode(edge) + b"\1" + fingerprint_of(total - below, lower - first)
         return piece
 
     def _list(self, bounds: _Bounds, lower: int, upper: int, bound: bytes) -> bytes:
@@ -228,6 +247,23 @@ class _Side:
             else:
                 difference.have.append(key)
         difference.need.extend(sorted(theirs))
+
+
+def _equal(lower: int, upper: int) -> Iterator[int]:
+    """The ends of 16 ranges of equal count, the first ones one larger."""
+    size, larger = divmod(upper - lower, BUCKETS)
+    for number in range(BUCKETS):
+        lower += size + (number < larger)
+        yield lower
+
+
+def _jittered(lower: int, upper: int, rng: random.Random) -> Iterator[int]:
+    """The ends of 16 ranges: one at random in each fifteenth of the places inside, so that each is as likely to be one
+    as any other; and the upper end."""
+    inside, cuts = upper - lower - 1, BUCKETS - 1
+    for number in range(cuts):
+        yield lower + 1 + rng.randrange(number * inside // cuts, (number + 1) * inside // cuts)
+    yield upper
 
 
 def _edge(before: bytes, key: bytes) -> bytes:
