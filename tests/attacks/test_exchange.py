@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from meshd.ids import key_reference
-from meshd.limits import PARENTS_MAX, ROUND_MS
+from meshd.ids import envelope_key, key_hour, key_reference
+from meshd.limits import JITTERED_ROUND_OF, KEYED_MS, PARENTS_MAX, ROUND_MS
 from meshd.post import Text, encode_text
 from meshd.proto import message as msg
 from meshd.proto.keyset import KeySet
@@ -183,6 +183,33 @@ def test_S05_a_peer_that_claims_to_have_the_same_hides_nothing(table: Table) -> 
         lie()
         table.run(100)
     assert elm.texts() == ["hidden by the liar"]
+
+
+@pytest.mark.parametrize(
+    ("jittered_of", "keyed_ms", "found"),
+    [(10**9, 10**9, False), (JITTERED_ROUND_OF, 10**9, True), (10**9, KEYED_MS, True)],
+    ids=["neither", "jittered openings", "keyed rounds"],
+)
+def test_S05_a_post_is_not_hidden_by_others_that_make_the_same_sum(
+    table: Table, monkeypatch: pytest.MonkeyPatch, jittered_of: int, keyed_ms: int, found: bool
+) -> None:
+    """What an author ground for years: p and q here, r and s there, and p + q = r + s. Nobody has years, so q, r and s
+    are ids without posts, put into the sets alone."""
+    monkeypatch.setattr("meshd.exchange.JITTERED_ROUND_OF", jittered_of)
+    monkeypatch.setattr("meshd.proto.keyed.KEYED_MS", keyed_ms)
+    oak, elm = table.home(), table.home()
+    for home in (oak, elm):
+        stranger = give(table, home, *(said("everybody's", incarnation=number) for number in range(40)))
+        table.cut(stranger, stranger.link)
+    elm.post("hidden")
+    hidden = elm.raws()[-1]
+    r, s = (int.from_bytes(bytes((number,)) * 32, "little") for number in (0x33, 0xDD))
+    q = (r + s - int.from_bytes(key(hidden)[8:], "little")) % 2**256
+    for home, number in ((oak, r), (oak, s), (elm, q)):
+        home.node.keyset.insert(envelope_key(key_hour(key(hidden)), number.to_bytes(32, "little")))
+    table.link(oak, elm)
+    table.run(6 * 60_000)
+    assert (hidden in oak.raws()) == found
 
 
 def test_S08_answers_to_nothing_change_nothing(table: Table) -> None:
