@@ -74,6 +74,8 @@ class Rounds:
 
     def due(self, mono_ms: int) -> list[int]:
         """The links to begin a round with now."""
+        if not self.is_taking_in(mono_ms):
+            self._taking_in = None
         for link in [link for link, pending in self._open.items() if pending.deadline_ms <= mono_ms]:
             del self._open[link]
             self._links[link] = mono_ms  # what it would have found is still to be found
@@ -164,6 +166,6 @@ class Rounds:
         deadlines += [pending.deadline_ms for pending in self._open.values()]
         if self._links:
             deadlines.append(self._next_ms)
-        if self._parked and self._taking_in is not None:
+        if self._taking_in is not None:  # somebody may wait for its end, here or behind a command
             deadlines.append(self._taking_in[1])
         return min(deadlines, default=None)
