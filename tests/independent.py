@@ -6,7 +6,7 @@ that where the page is wrong or silent this reader is too, and `test_independent
 """
 
 import hmac
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from struct import pack, unpack_from
 from typing import NamedTuple
 
@@ -385,18 +385,3 @@ def message(raw: bytes) -> tuple[str, list[Slot]]:
             require(len(first) == len(end) == 20 and first < end)
         require(unit is None or (0 < len(last) <= 4096 * unit and len(last) % unit == 0))
     return name, slots
-
-
-# --- Reconcile ---
-
-
-def varint(number: int) -> bytes:
-    digits = [number & 127]
-    while number := number >> 7:
-        digits.insert(0, number & 127 | 128)
-    return bytes(digits)
-
-
-def fingerprint(ids: list[bytes]) -> bytes:
-    total = sum(int.from_bytes(each, "little") for each in ids) % 2**256
-    return sha256(total.to_bytes(32, "little") + varint(len(ids))).digest()[:16]

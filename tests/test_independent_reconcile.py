@@ -20,7 +20,7 @@ def keys_of(ranges: list[list[int]], floor_hour: int = 0) -> list[bytes]:
 def test_varints_and_fingerprints():
     vector = load("reconcile.json")
     for number, made in vector["varints"].items():
-        assert ground.varint(int(number)).hex() == made
+        assert other.varint(int(number)).hex() == made
         assert other.read_varint(b(made), 0) == (int(number), len(made) // 2)
     for each in vector["fingerprints"]:
         assert other.print_of(keys_of(each["set"])).hex() == each["fingerprint"]

@@ -116,7 +116,7 @@ class KeyedRounds:
     def begin(self, link: int, floor_hour: int) -> None:
         """Ask a link about a stretch at or above this hour; one whose last round has no answer yet is asked anew."""
         first, end = self._keyset.rank(floor_hour.to_bytes(8, "big")), len(self._keyset)
-        if first == end:
+        if first == end:  # so is it for any hour that does not fit a reference
             return
         drawn = first  # the place where the stretch begins; below the first, so that a first key is drawn as often
         if end - first > KEYED_KEYS_MAX:

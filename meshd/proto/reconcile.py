@@ -24,11 +24,6 @@ A frame limit bounds a message: once it is longer than the limit less 200 bytes,
 fingerprint over all that was not yet handled, and a list of ids is cut at the first key that no longer
 fits. Nothing else bounds what a short question ("no ids at all, up to infinity") may cost.
 
-A sum can be forged: an author of about a thousand accepted posts can find two sets of them with one sum. Where split
-points are known beforehand, two nodes that hold one set each would then seem equal for ever. So an opening may be
-jittered: its 15 inner bounds are drawn from all places, one in each fifteenth of them. Any bounds are legal, and
-every later split falls inside them. `keyed` makes sums that nobody can know beforehand.
-
 Both sides look only at keys from their common floor hour on. Ids travel without hours.
 
 Refused with PeerError: an empty message, a version byte outside 0x60–0x6f, a varint longer than 10 bytes or
@@ -258,8 +253,11 @@ def _equal(lower: int, upper: int) -> Iterator[int]:
 
 
 def _jittered(lower: int, upper: int, rng: random.Random) -> Iterator[int]:
-    """The ends of 16 ranges: one at random in each fifteenth of the places inside, so that each is as likely to be one
-    as any other; and the upper end."""
+    """The ends of 16 ranges: one at random in each fifteenth of the places inside, and the upper end.
+
+    Why: an author of about a thousand posts can find two sets of them with one sum. Between nodes that hold one set
+    each, bounds known beforehand hide the difference for ever; `keyed` makes sums that nobody knows beforehand.
+    """
     inside, cuts = upper - lower - 1, BUCKETS - 1
     for number in range(cuts):
         yield lower + 1 + rng.randrange(number * inside // cuts, (number + 1) * inside // cuts)

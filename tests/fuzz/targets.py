@@ -146,6 +146,7 @@ def _message(rng: random.Random) -> msg.Message:
         lambda: msg.Want(rng.randbytes(16 * rng.choice((1, 2, 50)))),
         lambda: msg.Give(rng.randrange(2), _gift(rng)),
         lambda: msg.Gone(reference[4:] * rng.choice((1, 2))),
+        lambda: msg.Keyed(rng.randrange(2), rng.randrange(4), bytes(20), reference, _question(rng)),
     ]
     return rng.choice(makers)()
 
