@@ -73,6 +73,8 @@ def status(document: Document) -> Iterator[str]:
     held = (f"{counts[what]} {what}" for what in ("posts", "envelopes", "channels"))
     yield f"holds      {', '.join(held)}"
     yield f"clock      {_clock(clock)}"
+    if document["disk"]["full"]:
+        yield click.style("disk       full: nothing new is taken in or posted until you make room", fg="red")
     found = "" if discovery["ok"] else f", not working: {discovery['reason'] or 'no reason known'}"
     yield inert(f"discovery  {discovery['mode']}{found}")
     if document["internet"]:

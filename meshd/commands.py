@@ -112,7 +112,7 @@ class Commands:
         """Answer those whose answer is there, or whose time is up."""
         for identity in self._node.exchange.take_held():
             self._held.add(identity)
-            if self._node.log is not None:
+            if self._node.log is not None and not self._node.room.is_full:
                 self._node.log.count_held(identity, others=1)
         for number, waiting in list(self._waiting.items()):
             try:
@@ -163,11 +163,13 @@ class Commands:
 
     def _channel_join(self, params: Params, now: Now) -> Document:
         self._node.require_log()
+        self._node.room.require()
         self._node.intake.join(*self.channel(params["name"]))
         return self._channels()
 
     def _channel_leave(self, params: Params, now: Now) -> Document:
         log = self._node.require_log()
+        self._node.room.require()
         place = self.channel(params["channel"])
         if not log.joined(place.id):
             raise CallerError(Code.not_found, f"you are not in the channel {place.name}")
@@ -180,6 +182,7 @@ class Commands:
         """The checked parameters of a post; nothing is changed yet."""
         log = self._node.require_log()
         self._node.time.require()
+        self._node.room.require()
         place = self.channel(params["channel"])
         text, keep = params["text"], params.get("keep", KEEP_DEFAULT)
         if not text or not _encodable(text):
@@ -245,18 +248,22 @@ class Commands:
 
     def _peer_add(self, params: Params, now: Now) -> Document:
         address = Address.parse(params["address"])
+        self._node.room.require()
         self._node.carry.add_address(str(address), now.wall_ms)
         self._node.peers.add_typed(address, now.mono_ms)
         return queries.peers(self._node)
 
     def _peer_drop(self, params: Params, now: Now) -> Document:
         address = Address.parse(params["address"])
+        self._node.room.require()
         if not self._node.drop_address(address):
             raise CallerError(Code.not_found, f"{address} is not among the peers that were added")
         return queries.peers(self._node)
 
     def _clock_confirm(self, params: Params, now: Now) -> Document:
-        self._node.confirm_clock()
+        self._node.room.require()
+        self._node.time.confirm()
+        self._node.upkeep.note_time()
         return queries.clock(self._node)
 
     def _peer_ping(self, params: Params, now: Now) -> Document | Waiting:

@@ -59,6 +59,7 @@ class Intake:
         self._refused: OrderedDict[bytes, int] = OrderedDict()
         self._untimely: OrderedDict[bytes, int] = OrderedDict()  # short id → when it was refused for its time
         self._admitted: OrderedDict[bytes, int] = OrderedDict()
+        self.is_shut = False  # nothing new is taken in, or opened: the disk is full
         self.advanced: int | None = None  # cursor of the newest post in the log since this was last taken
         if log is not None and log.opened() > carry.last_sequence():
             log.set_opened(
@@ -77,7 +78,7 @@ class Intake:
                 parsed = envelope.parse(raw)
                 if parsed is None:
                     continue
-                if self._out_of_time(parsed, now):
+                if self._out_of_time(parsed, now) or (self.is_shut and parsed.key not in self._keyset):
                     _remember(self._untimely, parsed.id[:SHORT_ID_SIZE], now.mono_ms, UNTIMELY_MAX)
                     continue
                 if self._keyset.insert(parsed.key):
@@ -159,7 +160,7 @@ class Intake:
 
     def join(self, channel: bytes, name: str) -> None:
         """Join a public channel; what is carried of it already is opened in the next steps."""
-        if self._log is not None and not self._log.joined(channel):
+        if self._log is not None and not self.is_shut and not self._log.joined(channel):
             self._log.join(channel, name, "public")
             self._log.set_opened(0)
 
@@ -170,8 +171,8 @@ class Intake:
 
     @property
     def behind(self) -> bool:
-        """Whether carry holds what the log has not looked at."""
-        return self._log is not None and self._log.opened() < self._carry.last_sequence()
+        """Whether carry holds what the log has not looked at, and can."""
+        return not self.is_shut and self._log is not None and self._log.opened() < self._carry.last_sequence()
 
     def step(self, now: Now) -> None:
         """Open the next slice of what the log is behind."""

@@ -85,6 +85,10 @@ READABLE_DAYS = (
 )
 SEEN_MS = 10 * 60 * 1000  # how often the time is noted on disk: much less than a jump
 
+# A full disk
+FULL_RETRY_MS = 5_000  # how often it is tried again: a person who made room waits no longer
+ROOM_SIZE = 1024 * 1024  # what must fit before anything is written again: a burst of posts, not one page
+
 # Log and RPC
 READ_LIMIT_DEFAULT = 50  # posts a read shows
 READ_LIMIT_MAX = 100_000  # posts one read may ask for; the answer's size is bounded besides

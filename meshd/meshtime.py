@@ -50,6 +50,7 @@ class MeshTime:
         self._build_ms, self.seen_ms = build_ms, seen_ms
         self._said: OrderedDict[int | bytes, Said] = OrderedDict()
         self._jumped = seen_ms > 0 and now.wall_ms - seen_ms > JUMP_MS
+        self._machine = now
         self._ahead_ms = now.wall_ms - now.mono_ms
         self._start_ms = now.mono_ms
         self.state = "unsynced"
@@ -66,17 +67,19 @@ class MeshTime:
         if len(self._said) > HELLOS_MAX:
             self._said.popitem(last=False)
 
-    def confirm(self, now: Now) -> None:
-        """The user says that this machine's clock (`now` as the driver has it) is right. CallerError(refused) if it
-        can't be."""
+    def confirm(self) -> None:
+        """The user says that this machine's clock is right. CallerError(refused) if it can't be."""
+        now = self._machine
         if not self._is_possible(now.wall_ms):
             raise CallerError(Code.refused, f"the clock can't be right: {_SET} first, then try again")
         self._said.clear()
         self.seen_ms, self._ahead_ms, self._jumped = now.wall_ms, now.wall_ms - now.mono_ms, False
         self.read(now)
 
-    def read(self, now: Now) -> Now:
-        """Mesh time at this moment of the machine's; `synced` says whether anything may be refused by it."""
+    def read(self, machine: Now | None) -> Now:
+        """Mesh time at this moment of the machine's (None: the one read last, if more is known now); `synced` says
+        whether anything may be refused by it."""
+        now = self._machine = machine or self._machine
         ahead_ms = now.wall_ms - now.mono_ms
         if abs(ahead_ms - self._ahead_ms) > JUMP_MS:
             self._jumped = True

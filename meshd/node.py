@@ -17,7 +17,7 @@ import random
 from meshd import crypto
 from meshd.author import Author
 from meshd.commands import Commands
-from meshd.errors import CallerError, Code, PeerError
+from meshd.errors import CallerError, Code, DiskFull, PeerError
 from meshd.events import (
     Advanced,
     BytesReceived,
@@ -41,7 +41,6 @@ from meshd.events import (
     Renew,
     SendBytes,
     Stopping,
-    Wake,
 )
 from meshd.exchange import Exchange
 from meshd.hlc import Clock
@@ -54,7 +53,6 @@ from meshd.limits import (
     INBOUND_MAX,
     LINKS_MAX,
     MESSAGE_SIZE_MAX,
-    SEEN_MS,
 )
 from meshd.meshtime import MeshTime
 from meshd.post import HOUR_MS
@@ -62,9 +60,10 @@ from meshd.proto import message as msg
 from meshd.proto.keyset import KeySet
 from meshd.proto.peers import Peers, crossed
 from meshd.proto.session import Session, State
-from meshd.retention import Retention
+from meshd.room import Room
 from meshd.store.carry import Carry
 from meshd.store.log import Log
+from meshd.upkeep import Upkeep
 
 
 class Node:
@@ -82,17 +81,12 @@ class Node:
     ) -> None:
         """`log` is None while it is locked: everything but reading and posting goes on without it."""
         self.carry, self.log = carry, log
-        self._rng, self._entropy = rng, entropy
+        self._rng, self._entropy, self._verify_many = rng, entropy, verify_many
         self._psk = link_psk(carry.network_key)
         self.time = MeshTime(now, carry.seen_ms())
         now = self.time.read(now)
-        self.keyset = KeySet(carry.keys())
-        self.clock = Clock(log.last_hlc() if log else 0)
-        self.intake = Intake(carry, log, self.keyset, self.clock, verify_many)
-        self.retention = Retention(carry, log, self.keyset)
-        self.indexing = Indexing(log)
-        self.author = Author(log, self.clock, entropy) if log else None
-        self.exchange = Exchange(carry, self.keyset, self.intake, self._send, rng, now)
+        self.room = Room(carry, log)
+        self._load(now)
         self.peers = Peers(rng)
         for address in carry.addresses():
             self.peers.add_typed(Address.parse(address), now.mono_ms)
@@ -104,15 +98,35 @@ class Node:
         self.discovery = DiscoveryState("off", False, "not started")
         self._instance = ""
         self._static = (b"", b"")
-        self._now = self._machine_now = now
+        self._now = now
         self._effects: list[Effect] = []
+
+    def _load(self, now: Now) -> None:
+        """All that is in memory because it is on the disk: at the start, and when the disk was full."""
+        self.keyset = KeySet(self.carry.keys())
+        self.clock = Clock(self.log.last_hlc() if self.log else 0)
+        self.intake = Intake(self.carry, self.log, self.keyset, self.clock, self._verify_many)
+        self.indexing = Indexing(self.log)
+        self.upkeep = Upkeep(self.carry, self.log, self.keyset, self.intake, self.indexing, self.time)
+        self.author = Author(self.log, self.clock, self._entropy) if self.log else None
+        self.exchange = Exchange(self.carry, self.keyset, self.intake, self._send, self._rng, now)
 
     # --- in and out ---
 
     def handle(self, event: Event, now: Now) -> list[Effect]:
         """Take one event in and return what is to be done about it. DiskError if nothing can be promised any more."""
-        self._machine_now = now
-        self._now = now = self.time.read(now)
+        self._now = self.time.read(now)
+        self.room.look_again(now.mono_ms)
+        self.intake.is_shut = self.room.is_full
+        try:
+            self._act(event, self._now)
+        except DiskFull:
+            self._on_full(event)
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _act(self, event: Event, now: Now) -> None:
+        """One event, one transaction in each database."""
         match event:
             case BytesReceived():
                 self._on_bytes(event)
@@ -143,28 +157,20 @@ class Node:
                 self.commands.cancel(number)
             case Stopping():
                 self.close_all(msg.BYE_DONE)
-                self.carry.set_seen(self.time.seen_ms)
-            case Wake():
-                pass
+                if not self.room.is_full:
+                    self.upkeep.note_time()
         self._go_on(self._now)
         self.carry.commit()
+        self.room.is_carried = True
         if self.log is not None:
             self.log.commit()
-        if self.retention.is_through:
-            self.retention.empty_journals()
-        effects, self._effects = self._effects, []
-        return effects
+        if self.upkeep.retention.is_through:
+            self.upkeep.retention.empty_journals()
 
     def _go_on(self, now: Now) -> None:
         """What is due after every event: long steps, deadlines, dials, and filling the links."""
-        if self.intake.behind:
-            self.intake.step(now)
-        self.intake.release(now)
-        if self.time.state == "ok":
-            self.retention.step(now)
-        self.indexing.go_on(now)
-        if self.time.seen_ms - self.carry.seen_ms() >= SEEN_MS:
-            self.carry.set_seen(self.time.seen_ms)
+        if not self.room.is_full:
+            self.upkeep.go_on(now)
         for link, wrong in self.exchange.tick(now):
             self._hang_up(link, wrong)
         for link, session in list(self.sessions.items()):
@@ -180,22 +186,26 @@ class Node:
             self.emit(Advanced(self.intake.advanced))
             self.intake.advanced = None
 
+    def _on_full(self, event: Event) -> None:
+        """Nothing more fits on the disk: forget what this event made of us, as a start would. What links were told in
+        it was not to be sent, so they end; they come again, and are given what is here."""
+        self._effects = self.room.ran_out(event, self._effects, self._now.mono_ms)
+        for link in list(self.sessions):
+            self._hang_up(link, "the disk is full")
+        self._load(self._now)
+        self.intake.is_shut = True
+        if isinstance(event, Command | CommandBatch) and not self.room.is_carried:
+            self.commands.cancel(event.number)
+            self._act(event, self._now)  # again, and nothing is written: who reads is answered
+
     def next_deadline(self) -> int | None:
         """When the next Wake is due, in monotonic milliseconds; None if only an event from outside can matter."""
-        if self.intake.behind or self.exchange.unfinished:
+        if self.exchange.unfinished:
             return self._now.mono_ms
-        deadlines: list[int | None] = [session.next_deadline() for session in self.sessions.values()]
-        deadlines += [
-            self.exchange.next_deadline(),
-            self.commands.next_deadline(),
-            self.indexing.next_deadline(),
-        ]
-        if self.time.state == "ok":
-            deadlines.append(self.retention.next_deadline(self._now))
-        if (due_ms := self.intake.release_ms) is not None and self._now.synced:
-            deadlines.append(self._now.mono_ms + max(0, due_ms - self._now.wall_ms))
-        if self._room() > 0:
-            deadlines.append(self.peers.next_deadline())
+        deadlines: list[int | None] = [self.exchange.next_deadline(), self.commands.next_deadline()]
+        deadlines += [session.next_deadline() for session in self.sessions.values()]
+        deadlines.append(self.room.retry_ms if self.room.is_full else self.upkeep.next_deadline(self._now))
+        deadlines.append(self.peers.next_deadline() if self._room() > 0 else None)
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _room(self) -> int:
@@ -302,7 +312,7 @@ class Node:
             self._hang_up(link, "no room for another link", bye=msg.BYE_FULL)
             return
         self.time.heard(link, hello.wall_hour, self._now.mono_ms)
-        self._now = self.time.read(self._machine_now)  # it may be the first who tells us
+        self._now = self.time.read(None)  # it may be the first who tells us
         self.opened_ms[link] = self._now.wall_ms
         self.peers.opened(link, self._now.mono_ms)
         self.exchange.opened(link, hello, session.handshake_hash, dialled=session.dialled, now=self._now)
@@ -377,18 +387,10 @@ class Node:
         first = self._instance < event.instance
         self.peers.found(event.instance, addresses, first=first, mono_ms=self._now.mono_ms)
 
-    # --- time ---
-
-    def confirm_clock(self) -> None:
-        """The user says that this machine's clock is right; CallerError(refused) if it can't be."""
-        self.time.confirm(self._machine_now)
-        self._now = self.time.read(self._machine_now)
-        self.carry.set_seen(self.time.seen_ms)
-
     # --- for readers ---
 
     def channel_id(self, text: str) -> bytes:
-        """The id of the channel with this name or id prefix; CallerError(not_found, usage)."""
+        """The id of a channel by name or id prefix; CallerError(not_found, usage)."""
         return self.commands.channel(text).id
 
     def require_log(self) -> Log:

@@ -43,6 +43,7 @@ def status(node: "Node") -> Document:
             "channels": len(log.channels()) if log else 0,
         },
         "clock": clock(node),
+        "disk": {"full": node.room.is_full},
         "internet": None,
         "discovery": {
             "mode": node.discovery.mode,

@@ -49,7 +49,7 @@ class Reading:
                 answer = _answer(log.latest(channel, limit, since_ms), log, channel, log.last_cursor())
             else:
                 answer = _later(log.after(cursor, channel, limit), log, channel, limit, cursor)
-            if channel is not None and answer["posts"]:
+            if channel is not None and answer["posts"] and not node.room.is_full:
                 log.set_read(channel, answer["cursor"])
             return answer
 

@@ -57,7 +57,8 @@ def test_one_hello_that_agrees_ends_the_doubt_after_a_jump(said: int) -> None:
 def test_the_user_ends_it_too() -> None:
     time = MeshTime(Now(0, WALL_MS), 0)
     time.heard(1, HOUR, 0)
-    time.confirm(Now(1_000, WALL_MS + 30 * HOUR_MS))
+    time.read(Now(1_000, WALL_MS + 30 * HOUR_MS))
+    time.confirm()
     assert (time.state, time.seen_ms) == ("ok", WALL_MS + 30 * HOUR_MS)
 
 
@@ -67,7 +68,7 @@ def test_a_clock_that_is_set_back_is_not_believed_until_the_user_says_so() -> No
     assert not time.read(back).synced and not time.is_known
     with pytest.raises(CallerError):
         time.require()
-    time.confirm(back)
+    time.confirm()
     assert time.read(back) == back
     time.require()
 

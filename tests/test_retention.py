@@ -127,7 +127,7 @@ def test_a_pass_leaves_no_word_in_the_journals(table: Table) -> None:
     for name in ("carry-wal", "log-wal"):
         assert (oak.folder / name).stat().st_size > 0
     table.run(7 * HOUR_MS)
-    oak.node.retention.empty_journals()
+    oak.node.upkeep.retention.empty_journals()
     for name in ("carry-wal", "log-wal"):
         assert (oak.folder / name).stat().st_size == 0
 

@@ -17,6 +17,7 @@ import pytest
 from meshd.events import Now
 from meshd.intake import Intake, Taken
 from meshd.proto.rounds import Rounds
+from meshd.store.db import Database
 from meshd.store.log import Log
 from tests.simulation.machine import FragileCarry
 from tests.simulation.scenarios import SCENARIOS, run
@@ -82,7 +83,7 @@ def test_it_notices_a_post_that_is_spread_to_nobody(monkeypatch: pytest.MonkeyPa
 
 def test_it_notices_an_acknowledged_post_that_a_crash_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FragileCarry, "commit", lambda self: None)
-    monkeypatch.setattr(FragileCarry, "checkpoint", lambda self: None)  # there is none inside a transaction
+    monkeypatch.setattr(Database, "checkpoint", lambda self: None)  # there is none inside a transaction
     with pytest.raises(AssertionError, match="lost"):
         run(SMALL, 1)
 

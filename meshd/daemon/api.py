@@ -88,6 +88,12 @@ class Confirmed(Clock):
     v: int
 
 
+class Disk(TypedDict):
+    """`full`: nothing is taken in or written until there is room; what is here is read and passed on."""
+
+    full: bool
+
+
 class Discovery(TypedDict):
     """Whether mDNS works (`ok`), and if not, why (`reason`)."""
 
@@ -112,6 +118,7 @@ class Status(TypedDict):
     links: list[Link]
     counts: Counts
     clock: Clock
+    disk: Disk
     internet: dict[str, str] | None
     discovery: Discovery
     exposed: list[str]

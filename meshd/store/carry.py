@@ -59,6 +59,7 @@ class Carry:
 
     def _load(self, database: Database) -> None:
         self._database = database
+        self.checkpoint, self.probe = database.checkpoint, database.probe
         with database.opening():
             rows = database.read("SELECT key, kind, seen_ms FROM network")
             if not rows:
@@ -177,10 +178,6 @@ class Carry:
         """Forget what was written since the last commit."""
         self._database.rollback()
         self._read_last()
-
-    def checkpoint(self) -> None:
-        """Empty the journal, which keeps what was deleted until then; only between transactions."""
-        self._database.checkpoint()
 
     def close(self) -> None:
         """Forget what was not committed and let go of the file."""

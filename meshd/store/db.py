@@ -150,6 +150,14 @@ class Database:
         """Fold the journal into the file and empty it: until then the journal keeps what was deleted."""
         self.read("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def probe(self, size: int) -> None:
+        """DiskFull unless so many bytes can be written. They are free pages of the file afterwards."""
+        self.write("CREATE TABLE IF NOT EXISTS room (filler BLOB)")
+        self.write("INSERT INTO room VALUES (zeroblob(?))", (size,))
+        self.commit()
+        self.write("DROP TABLE room")
+        self.commit()
+
     def close(self) -> None:
         """Forget what was not committed, fold the journal into the file, let go of it."""
         self._connection.close()

@@ -106,6 +106,7 @@ class Log:
 
     def _load(self, database: Database) -> None:
         self._database = database
+        self.checkpoint, self.probe = database.checkpoint, database.probe
         with database.opening():
             rows = database.read("SELECT seed, name FROM node")
             if not rows:
@@ -389,10 +390,6 @@ class Log:
         for number in [*sorted(self._channels.values()), None]:
             yield from expiry.posts(self._database, self._chains, number, readable_from, budget)
         yield from self._chains.forget_absent(hour, budget)
-
-    def checkpoint(self) -> None:
-        """Empty the journal, which keeps what was deleted until then; only between transactions."""
-        self._database.checkpoint()
 
     def close(self) -> None:
         """Forget what was not committed and let go of the file."""

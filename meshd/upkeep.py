@@ -1,0 +1,57 @@
+"""Upkeep: what a node writes without anybody's asking, after any event, in slices.
+
+The rule: posts that are carried and not opened or indexed yet, posts whose time has come, what is over, and the
+time itself. None of it is owed to anybody at this moment, so all of it waits while the disk is full.
+"""
+
+from meshd.events import Now
+from meshd.indexing import Indexing
+from meshd.intake import Intake
+from meshd.limits import SEEN_MS
+from meshd.meshtime import MeshTime
+from meshd.proto.keyset import KeySet
+from meshd.retention import Retention
+from meshd.store.carry import Carry
+from meshd.store.log import Log
+
+
+class Upkeep:
+    """Owns what is due; made anew when the set is."""
+
+    def __init__(
+        self,
+        carry: Carry,
+        log: Log | None,
+        keyset: KeySet,
+        intake: Intake,
+        indexing: Indexing,
+        time: MeshTime,
+    ) -> None:
+        self._carry, self._intake, self._indexing, self._time = carry, intake, indexing, time
+        self.retention = Retention(carry, log, keyset)
+
+    def go_on(self, now: Now) -> None:
+        """The next slice of each."""
+        if self._intake.behind:
+            self._intake.step(now)
+        self._intake.release(now)
+        if self._time.state == "ok":
+            self.retention.step(now)
+        self._indexing.go_on(now)
+        if self._time.seen_ms - self._carry.seen_ms() >= SEEN_MS:
+            self.note_time()
+
+    def note_time(self) -> None:
+        """Remember over a stop what time it was."""
+        self._carry.set_seen(self._time.seen_ms)
+
+    def next_deadline(self, now: Now) -> int | None:
+        """When `go_on` has something to do, in monotonic milliseconds."""
+        if self._intake.behind:
+            return now.mono_ms
+        deadlines = [self._indexing.next_deadline()]
+        if self._time.state == "ok":
+            deadlines.append(self.retention.next_deadline(now))
+        if (due_ms := self._intake.release_ms) is not None and now.synced:
+            deadlines.append(now.mono_ms + max(0, due_ms - now.wall_ms))
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
