@@ -42,7 +42,8 @@ STATUS = {
     "locked": False, "network": {"kind": "open", "id": "cd" * 16}, "listen": ["192.168.1.2:5151"],
     "links": [{"peer": "ee" * 32, "contact": None, "address": "192.168.1.7:4040",
                "since": "2026-11-22T13:00:00Z", "direction": "out"}],
-    "counts": {"posts": 10, "envelopes": 12, "channels": 2}, "clock": {"state": "ok", "off_s": 0, "advice": ""}, "disk": {"full": False},
+    "counts": {"posts": 10, "envelopes": 12, "channels": 2}, "clock": {"state": "ok", "off_s": 0, "advice": ""},
+    "disk": {"full": False},
     "internet": None, "discovery": {"mode": "announce", "ok": True, "reason": ""}, "exposed": [],
 }  # fmt: skip
 

@@ -30,7 +30,8 @@ class Pair:
         self.carry = Carry.create(folder / "carry", bytes(32), NETWORK_KEY, "private", durable=False)
         log = Log.create(folder / "log", bytes(32), fixed("node seed"), "oak", durable=False)
         self.node = Node(self.carry, log, rng=random.Random(1), entropy=entropy("node"), now=now)
-        self.node.time = self.node.upkeep._time = MeshTime(now, 0, build_ms=NOW_MS)  # the vectors' time is before any release
+        # The vectors' time is before any release.
+        self.node.time = self.node.upkeep._time = MeshTime(now, 0, build_ms=NOW_MS)
         secrets = fixed("foreign static"), fixed("foreign ephemeral")
         self.peer = Peer(dials=peer_dials, network_key=NETWORK_KEY, wall_ms=NOW_MS, secrets=secrets)
         self.closed: str | None = None
