@@ -57,7 +57,7 @@ RECONCILE_FRAME_SIZE = 256 * 1024  # negentropy's frame limit: one step of a hug
 RECONCILE_RANGES_MAX = 40_000  # ranges of one message: twice what an honest full one holds; bounds its work
 JITTERED_ROUND_OF = 4  # one round in so many opens with ranges of random size: a step more, and 350 bytes
 KEYED_MS = 60_000  # from one keyed round on a link to the next
-KEYED_KEYS_MAX = 4_096  # keys that one compares: 5 ms for each message
+KEYED_KEYS_MAX = 4_096  # keys that one compares: 3 ms for each message
 KEYED_STEPS_MAX = 8  # questions of one, and questions answered in KEYED_MS: three are enough for most
 EXPIRES_SOON_S = 15 * 60  # what expires this soon is left out: clocks differ
 

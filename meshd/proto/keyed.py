@@ -10,7 +10,7 @@ The handshake hash holds fresh keys of both sides, so sums that agree under it a
 time. Bounds and lists of ids stay as they are: what differs is had, needed, wanted and given as in any round. One
 difference found is enough: once the sets are not the two any more, their plain sums differ too.
 
-Nothing can be summed before the session is there, so each message costs 1 µs a key. Hence the bounds: a round covers
+Nothing can be summed before the session is there, so each message costs 0.6 µs a key. Hence the bounds: a round covers
 one stretch of at most KEYED_KEYS_MAX neighbouring keys, drawn so that every key is as likely to be in it; the side that
 dialled asks, once in KEYED_MS; at most KEYED_STEPS_MAX questions make a round, and as many are answered in that time.
 What is beyond the bounds is left unanswered and is no fault. A stretch in which the asked side has more than twice the
