@@ -110,7 +110,7 @@ class Commands:
 
     def go_on(self, now: Now) -> None:
         """Answer those whose answer is there, or whose time is up."""
-        for identity in self._node.exchange.take_held():
+        for identity in self._node.exchange.receipts.take_held():
             self._held.add(identity)
             if self._node.log is not None and not self._node.room.is_full:
                 self._node.log.count_held(identity, others=1)
@@ -223,7 +223,7 @@ class Commands:
             raise RuntimeError("a draft while the log is closed")
         node.intake.join(*draft.place)
         made = node.author.compose(draft.place.id, draft.text, draft.reply_to, draft.keep, now.wall_ms)
-        node.exchange.posted(*node.intake.add_own(made, now))
+        node.exchange.posted(*node.intake.add_own(made, now), now)
         return made.id
 
     def _post(self, params: Params, now: Now) -> Document | Waiting:

@@ -2,15 +2,14 @@
 
 The rule: this is where the set meets the links. It decides what is sent to whom and hands messages to `send`; it
 never touches bytes of a link. Bodies are read from carry only when a link has room for them, so that a slow link costs
-ids and no memory. What is given by a link is taken in through `Intake` and passed on by the rules of gossip.
-
-Receipts: a peer that sends `have` or `give` for a post of our own holds it; each link counts once
+ids and no memory. What is given by a link is taken in through `Intake` and passed on by the rules of gossip
 (protocol.md, "Exchange").
 """
 
 import random
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
 from meshd import codec
@@ -20,23 +19,27 @@ from meshd.ids import REFERENCE_SIZE, key_reference
 from meshd.intake import Intake
 from meshd.limits import (
     ANNOUNCED_MAX,
+    ANSWER_MS,
     EXPIRES_SOON_S,
     EXPIRY_AHEAD_HOURS_MAX,
+    EXPLORE_MS,
     GIVE_SIZE_MAX,
-    HELD_POSTS_MAX,
     JITTERED_ROUND_OF,
     LOOK_UP_BUDGET,
     RECONCILE_FRAME_SIZE,
     REFERENCES_MAX,
+    WANTED_MS,
     WANTS_MAX,
 )
 from meshd.post import HOUR_MS
-from meshd.proto.gossip import Outflow, Wanted
+from meshd.proto.gossip import Announced, Outflow, Wanted
 from meshd.proto.keyed import KeyedRounds
 from meshd.proto.keyset import KeySet
-from meshd.proto.message import SHORT_ID_SIZE, Give, Gone, Have, Hello, Keyed, Message, Reconcile, Want
+from meshd.proto.message import SHORT_ID_SIZE, Give, Gone, Have, Hello, Keyed, Message, Push, Reconcile, Want
+from meshd.proto.receipts import Receipts
 from meshd.proto.reconcile import Difference, Initiator, respond
 from meshd.proto.rounds import Rounds
+from meshd.proto.tree import Tree
 from meshd.store.carry import Carry
 
 _BATCH = 256  # bodies looked up at a time
@@ -66,12 +69,15 @@ class Exchange:
         self._rng = rng
         self.rounds = Rounds(rng, now.mono_ms)
         self.keyed = KeyedRounds(keyset, send, rng)
+        self.tree = Tree()
+        self._announced = Announced()
         self._wanted = Wanted()
         self._outflows: dict[int, Outflow] = {}
         self._told: dict[int, Holding] = {}  # what our hello said, until the session is open
         self._floors: dict[int, int] = {}  # the floor hour that each peer last told
-        self._own: OrderedDict[bytes, tuple[bytes, set[int]]] = OrderedDict()  # reference → id, holders
-        self._held: list[bytes] = []
+        self.receipts = Receipts()
+        self._brought: Counter[int] = Counter()  # by link: new envelopes, those of long ago counting little
+        self._halve_ms = now.mono_ms + EXPLORE_MS
         self.received = self.sent = 0  # envelopes
 
     # --- links ---
@@ -92,6 +98,7 @@ class Exchange:
     def greet(self, link: int, now: Now) -> Holding:
         """What to tell a link in our hello; what comes from now on is for it too, once its session is open."""
         self._outflows[link] = Outflow()
+        self.tree.opened(link)
         self._told[link] = self.holding(now)
         return self._told[link]
 
@@ -106,12 +113,15 @@ class Exchange:
         self.rounds.opened(link, ask=ask, mono_ms=now.mono_ms)
         self.keyed.opened(link, handshake_hash, dialled=dialled, mono_ms=now.mono_ms)
 
-    def closed(self, link: int) -> None:
+    def closed(self, link: int, now: Now) -> None:
         """A session is gone, with all that was queued for it."""
         self._outflows.pop(link, None)
         self._told.pop(link, None)
         self._floors.pop(link, None)
-        self._wanted.closed(link)
+        self.tree.closed(link)
+        del self._brought[link]
+        self._announced.closed(link)
+        self._announced.again(self._wanted.closed(link), now.mono_ms)
         self.rounds.closed(link)
         self.keyed.closed(link)
 
@@ -126,45 +136,74 @@ class Exchange:
                 self._answer(link, message, now)
             case Keyed():
                 self._found(link, self.keyed.receive(link, message, now.mono_ms), now)
-            case Have(references):
-                self._have(link, references, now)
+            case Have(fresh, references):
+                self._have(link, fresh, references, now)
             case Want(ids):
                 self._outflows[link].ask(codec.chop(ids, SHORT_ID_SIZE, REFERENCES_MAX))
             case Give(fresh, envelopes):
                 self._give(link, fresh, codec.split(envelopes), via, now)
             case Gone(ids):
                 for short in codec.chop(ids, SHORT_ID_SIZE, REFERENCES_MAX):
-                    self._wanted.gone(short, link)
+                    if self._wanted.gone(short, link):
+                        self._announced.again([short], now.mono_ms)
+            case Push(1):
+                self.tree.brought(link)
+            case Push():
+                self.tree.silence(link)
 
-    def _give(self, link: int, fresh: int, raws: list[bytes], via: str, now: Now) -> None:
+    def _give(self, link: int, pushed: int, raws: list[bytes], via: str, now: Now) -> None:
         taken = self._intake.take(raws, via, now)
         self.received += len(taken.new)
+        self._brought[link] += len(taken.new)
+        fresh: list[tuple[int, bytes]] = []
+        others: list[tuple[int, bytes]] = []
+        for sequence, key in taken.new:
+            is_fresh = pushed or self._announced.is_fresh(key[8:24])
+            (fresh if is_fresh else others).append((sequence, key_reference(key)))
         for key in [key for _, key in taken.new] + taken.known:
             self._wanted.came(key[8:24])
+            self._announced.came(key[8:24])
             self._held_by(link, key_reference(key))
-        if taken.new and not fresh:
+        if pushed and len(taken.known) > len(taken.new):
+            if self.tree.repeated(link):
+                self._send(link, Push(0))
+        elif pushed and taken.new:
+            self.tree.brought(link)
+        if taken.new and not pushed:
             self.rounds.taking_in(link, now.mono_ms, len(taken.new))
+        self._spread(fresh, link, now)
+        self._announce([other for other in self._outflows if other != link], others, now, fresh=False)
         if taken.new:
-            self._spread(taken.new, link, fresh=bool(fresh))
-            self._outflows[link].announce += [key_reference(key) for _, key in taken.new]
+            receipt = [key_reference(key) for _, key in taken.new]
+            self._outflows[link].announce(receipt, now.mono_ms, fresh=False)
         if taken.error is not None:
             raise taken.error
 
-    def _have(self, link: int, references: bytes, now: Now) -> None:
-        lacking = []
+    def _have(self, link: int, fresh: int, references: bytes, now: Now) -> None:
         first_hour, last_hour = now.wall_ms // HOUR_MS, now.wall_ms // HOUR_MS + EXPIRY_AHEAD_HOURS_MAX
         for reference in codec.chop(references, REFERENCE_SIZE, REFERENCES_MAX):
             self._held_by(link, reference)
             in_time = not now.synced or first_hour < int.from_bytes(reference[:4], "big") <= last_hour
             if in_time and self._keyset.starting_with(bytes(4) + reference) is None:
-                lacking.append(reference[4:])
-        self._want(link, lacking, ANNOUNCED_MAX, now)
+                self._announced.heard(reference[4:], link, now.mono_ms, fresh=bool(fresh))
 
-    def _want(self, link: int, ids: list[bytes], most: int, now: Now) -> None:
+    def _want_announced(self, now: Now) -> None:
+        """Ask for what was announced and did not come, each from one of those who announced it."""
+        by_link: dict[int, list[bytes]] = {}
+        for link, short in self._announced.due(now.mono_ms):
+            by_link.setdefault(link, []).append(short)
+        for link, ids in by_link.items():
+            asked = self._want(link, ids, ANNOUNCED_MAX, now.mono_ms + ANSWER_MS, now)
+            if any(map(self._announced.is_fresh, asked)) and self.tree.graft(link):
+                self._send(link, Push(1))
+
+    def _want(self, link: int, ids: list[bytes], most: int, deadline_ms: int, now: Now) -> list[bytes]:
+        """Ask for those of `ids` that nobody is being asked for; returns them."""
         timely = [short for short in ids if not self._intake.is_untimely(short, now)]
-        asked = self._wanted.ask(timely, link, most, now.mono_ms)
+        asked = self._wanted.ask(timely, link, most, deadline_ms)
         for start in range(0, len(asked), REFERENCES_MAX):
             self._send(link, Want(b"".join(asked[start : start + REFERENCES_MAX])))
+        return asked
 
     # --- reconcile ---
 
@@ -213,14 +252,19 @@ class Exchange:
 
     def _found(self, link: int, found: Difference, now: Now) -> None:
         self._outflows[link].ask([key[8:24] for key in found.have])
-        self._want(link, [id[:SHORT_ID_SIZE] for id in found.need], WANTS_MAX, now)
+        need = [identity[:SHORT_ID_SIZE] for identity in found.need]
+        self._want(link, need, WANTS_MAX, now.mono_ms + WANTED_MS, now)
 
     def tick(self, now: Now) -> list[tuple[int, str]]:
         """Begin the rounds that are due, answer who had to wait, and look up some of what was asked for. Returns the
         links to close, and why: what waited is only now seen to be malformed."""
         wrong = []
-        if self._wanted.expired(now.mono_ms):
+        if self._announced.again(self._wanted.expired(now.mono_ms), now.mono_ms):
             self.rounds.all_due(now.mono_ms)  # what was announced and never came may be had elsewhere
+        self._want_announced(now)
+        if now.mono_ms >= self._halve_ms:
+            self._halve_ms = now.mono_ms + EXPLORE_MS
+            self._brought = Counter({link: count // 2 for link, count in self._brought.items()})
         while (unparked := self.rounds.unparked(now.mono_ms)) is not None:
             try:
                 self._question(*unparked, now, waited=True)
@@ -252,8 +296,20 @@ class Exchange:
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do, in monotonic milliseconds."""
-        deadlines = (self.rounds.next_deadline(), self._wanted.next_deadline(), self.keyed.next_deadline())
+        deadlines = [
+            self.rounds.next_deadline(),
+            self._wanted.next_deadline(),
+            self._announced.next_deadline(),
+        ]
+        deadlines += [
+            self.keyed.next_deadline(),
+            *(self._outflows[link].announce_ms for link in self._floors),
+        ]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def usefulness(self, link: int) -> int:
+        """How many envelopes came over this link first; those of long ago count little."""
+        return self._brought[link]
 
     def busy(self, link: int, now: Now) -> bool:
         """Whether a round with this link, or what one found, is not finished."""
@@ -264,46 +320,44 @@ class Exchange:
 
     # --- envelopes out ---
 
-    def posted(self, sequence: int, key: bytes) -> None:
+    def posted(self, sequence: int, key: bytes, now: Now) -> None:
         """Spread a post of our own, and count who holds it."""
-        self._own[key_reference(key)] = key[8:], set()
-        if len(self._own) > HELD_POSTS_MAX:
-            self._own.popitem(last=False)
-        self._spread([(sequence, key)], None, fresh=True)
+        self.receipts.posted(key_reference(key), key[8:])
+        self._spread([(sequence, key_reference(key))], None, now)
 
-    def _spread(self, new: list[tuple[int, bytes]], source: int | None, *, fresh: bool) -> None:
+    def _spread(self, new: list[tuple[int, bytes]], source: int | None, now: Now) -> None:
+        """Push what is fresh (arrival sequence, reference) to the eager links and announce it to the others."""
         for link, outflow in self._outflows.items():
-            if link == source:
-                continue
-            if fresh:
-                outflow.fresh.extend(sequence for sequence, _ in new)
-            else:
-                outflow.announce += [key_reference(key) for _, key in new]
+            if new and link != source and self.tree.is_eager(link):
+                outflow.fresh.update((reference, sequence) for sequence, reference in new)
+        lazy = [link for link in self._outflows if not self.tree.is_eager(link) and link != source]
+        self._announce(lazy, new, now, fresh=True)
+
+    def _announce(self, links: list[int], new: list[tuple[int, bytes]], now: Now, *, fresh: bool) -> None:
+        if new:
+            for link in links:
+                self._outflows[link].announce((reference for _, reference in new), now.mono_ms, fresh=fresh)
 
     def _held_by(self, link: int, reference: bytes) -> None:
-        post = self._own.get(reference)
-        if post is not None and link not in post[1]:
-            post[1].add(link)
-            self._held.append(post[0])
+        """This peer holds it: a receipt if it is ours, and nothing to tell it."""
+        self._outflows[link].known(reference)
+        self.receipts.held_by(link, reference)
 
-    def take_held(self) -> list[bytes]:
-        """Ids of own posts that one more peer holds, since this was last asked."""
-        held, self._held = self._held, []
-        return held
-
-    def announce(self, link: int) -> None:
-        """Send what is to be announced to a link."""
-        outflow = self._outflows.get(link)
-        if outflow is None or not outflow.announce:
-            return
-        references, outflow.announce = outflow.announce, []
-        for start in range(0, len(references), REFERENCES_MAX):
-            self._send(link, Have(b"".join(references[start : start + REFERENCES_MAX])))
+    def announce(self, link: int, now: Now) -> None:
+        """Send what is due to be announced to a link."""
+        if link not in self._floors:
+            return  # not open yet
+        outflow = self._outflows[link]
+        for fresh, references in zip((1, 0), outflow.announced(now.mono_ms), strict=True):
+            for start in range(0, len(references), REFERENCES_MAX):
+                self._send(link, Have(fresh, b"".join(references[start : start + REFERENCES_MAX])))
 
     def has_for(self, link: int) -> bool:
         """Whether anything waits to be announced or given to a link."""
         outflow = self._outflows.get(link)
-        return outflow is not None and bool(outflow.announce or outflow.fresh or outflow.owing())
+        return outflow is not None and (
+            outflow.announce_ms is not None or bool(outflow.fresh) or outflow.owing()
+        )
 
     def fill(self, link: int) -> bool:
         """Send the next give to a link that has room; False if there is nothing to give."""
@@ -311,9 +365,11 @@ class Exchange:
         if outflow is None:
             return False
         if outflow.fresh:
-            sequences = [outflow.fresh.popleft() for _ in range(min(_BATCH, len(outflow.fresh)))]
-            unsent = self._send_give(link, 1, sequences)
-            outflow.fresh.extendleft(reversed(unsent))
+            batch = list(islice(outflow.fresh.items(), _BATCH))
+            unsent = set(self._send_give(link, 1, [sequence for _, sequence in batch]))
+            for reference, sequence in batch:
+                if sequence not in unsent:
+                    del outflow.fresh[reference]
             return True
         # A round of several steps finds what is lacking bit by bit: its order is known when the round is through.
         found_all = not outflow.asked and not self.rounds.is_open(link)

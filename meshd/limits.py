@@ -43,7 +43,11 @@ WAITING_SIZE_MAX = 4 * 1024 * 1024  # bytes that found no room in the outbox: wh
 READ_SIZE_MAX = 256 * 1024  # one read, one event, one transaction
 HALF_OPEN_MAX = 64  # links in the handshake, both directions
 LINKS_MAX = 16  # open links
-INBOUND_MAX = 10  # so that at least 6 of 16 are self-dialled
+INBOUND_MAX = 8  # of them accepted from strangers: who floods us with links does not choose all our company
+DIALLED_MIN = 6  # links that we dial ourselves, whoever dials us: with so many, any crowd is one mesh
+LINKS_MIN = 8  # below this we dial whoever there is: few laptops all link to each other
+LINKS_EASY = 12  # above this, a link that we explored takes the place of another
+EXPLORE_MS = 20_000  # a linked laptop tries another one, so that two crowds that meet become one
 REKEY_RECORDS = 2**15  # records a direction sends under one key
 REKEY_MS = 10 * 60 * 1000  # time a direction sends under one key
 CROSSED_MS = 10_000  # two links to one peer this close in time were dialled crosswise
@@ -121,6 +125,12 @@ KEYSLOT_MEM_BYTES_MAX = 1024 * 1024 * 1024  # more is a tampered file that wants
 KEYSLOT_PASSES_MAX = 16  # more is a tampered file that wants the start to take minutes
 PASSPHRASE_SIZE_MAX = 1024  # bytes: longer than anybody types, and bounds what is read of a wrong file
 KEYSLOT_SIZE_MAX = 1024  # it has 163 bytes; bounds what is read of a file that is something else
+
+# Gossip (protocol.md, "Gossip")
+EAGER_MIN = 3  # eager links that a duplicate leaves alone: with fewer, every laptop that goes breaks the tree
+ANNOUNCE_MS = 20  # what an announcement waits for others to go with it
+GRAFT_MS = 60  # what is announced has so long to come by itself: a few hops of a LAN
+ANSWER_MS = 1_000  # after this, the next of those who announced it is asked
 
 # What is asked for
 OWED_MAX = 100_000  # ids one link may ask us for at a time: a day of a busy town

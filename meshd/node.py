@@ -47,16 +47,11 @@ from meshd.hlc import Clock
 from meshd.ids import Address, dialable, discovery_tag, link_psk
 from meshd.indexing import Indexing
 from meshd.intake import Intake
-from meshd.limits import (
-    ENVELOPE_SIZE_MAX,
-    HALF_OPEN_MAX,
-    INBOUND_MAX,
-    LINKS_MAX,
-    MESSAGE_SIZE_MAX,
-)
+from meshd.limits import ENVELOPE_SIZE_MAX, HALF_OPEN_MAX, MESSAGE_SIZE_MAX
 from meshd.meshtime import MeshTime
 from meshd.post import HOUR_MS
 from meshd.proto import message as msg
+from meshd.proto import slots
 from meshd.proto.keyset import KeySet
 from meshd.proto.peers import Peers, crossed
 from meshd.proto.session import Session, State
@@ -176,7 +171,8 @@ class Node:
         for link, session in list(self.sessions.items()):
             if now.mono_ms >= session.next_deadline() and (reason := session.tick(now.mono_ms)) is not None:
                 self._hang_up(link, reason)
-        for address in self.peers.due(self._room(), now.mono_ms):
+        links = self.sessions.values()
+        for address in self.peers.due(slots.room(links), slots.wish(links), now.mono_ms):
             self.emit(Dial(address))
         for link, session in list(self.sessions.items()):
             if session.has_output() or self.exchange.has_for(link):
@@ -205,13 +201,9 @@ class Node:
         deadlines: list[int | None] = [self.exchange.next_deadline(), self.commands.next_deadline()]
         deadlines += [session.next_deadline() for session in self.sessions.values()]
         deadlines.append(self.room.retry_ms if self.room.is_full else self.upkeep.next_deadline(self._now))
-        deadlines.append(self.peers.next_deadline() if self._room() > 0 else None)
+        links = self.sessions.values()
+        deadlines.append(self.peers.next_deadline(slots.wish(links)) if slots.room(links) > 0 else None)
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
-
-    def _room(self) -> int:
-        """How many more links we may dial; strangers who do not finish a handshake take no room from us."""
-        taken = sum(session.dialled or session.state is State.OPEN for session in self.sessions.values())
-        return LINKS_MAX - taken
 
     def emit(self, effect: Effect) -> None:
         """Have something done once this event is committed."""
@@ -306,9 +298,7 @@ class Node:
             if keep == "new":
                 self.peers.same_as(other, link)
                 self._hang_up(other, "a second link to the same peer", bye=msg.BYE_DUPLICATE)
-        open_sessions = [s for s in self.sessions.values() if s.state is State.OPEN and s is not session]
-        inbound = sum(not s.dialled for s in open_sessions)
-        if len(open_sessions) >= LINKS_MAX or (not session.dialled and inbound >= INBOUND_MAX):
+        if not self._make_room(link, session):
             self._hang_up(link, "no room for another link", bye=msg.BYE_FULL)
             return
         self.time.heard(link, hello.wall_hour, self._now.mono_ms)
@@ -316,6 +306,16 @@ class Node:
         self.opened_ms[link] = self._now.wall_ms
         self.peers.opened(link, self._now.mono_ms)
         self.exchange.opened(link, hello, session.handshake_hash, dialled=session.dialled, now=self._now)
+
+    def _make_room(self, link: int, session: Session) -> bool:
+        """Let a link that brings less go, if this new one needs its place; False if it finds none."""
+        links = {n: old for n, old in self.sessions.items() if old.state is State.OPEN and n != link}
+        useful, typed = self.exchange.usefulness, self.peers.is_typed
+        others = [slots.Slot(n, old, useful(n), typed(n)) for n, old in links.items()]
+        fits, least = slots.making_room(others, dialled=session.dialled, mono_ms=self._now.mono_ms)
+        if least is not None:
+            self._hang_up(least, "it made room for another link", bye=msg.BYE_DONE)
+        return fits
 
     def _send(self, link: int, message: msg.Message) -> None:
         session = self.sessions.get(link)
@@ -325,7 +325,7 @@ class Node:
     def _flush(self, link: int) -> None:
         """Hand out what a session has to send, and fill it up while there is room."""
         session = self.sessions[link]
-        self.exchange.announce(link)
+        self.exchange.announce(link, self._now)
         while True:
             if content := session.take_output(self._now.mono_ms):
                 self.emit(SendBytes(link, content))
@@ -351,7 +351,7 @@ class Node:
         session.close()
         self.addresses.pop(link)
         self.opened_ms.pop(link, None)
-        self.exchange.closed(link)
+        self.exchange.closed(link, self._now)
         self.peers.closed(link, reason, self._now.mono_ms)
 
     def drop_address(self, address: Address) -> bool:

@@ -70,6 +70,8 @@ def _one(name: str, scenario: Scenario, seed: int) -> bool:
     print(
         f"  seed {seed}: {outcome.posts} posts, {outcome.events} events,"
         f" everybody has everything {outcome.converge_ms / 1000:.2f} s after healing,"
+        f" 99 % of deliveries within {outcome.slow_ms} ms,"
+        f" partitions healed in {', '.join(f'{each / 1000:.1f}' for each in outcome.heals_ms) or '-'} s,"
         f" {outcome.copies:.2f} copies each, {outcome.size} bytes, trace {outcome.trace},"
         f" took {time.perf_counter() - began:.1f} s",
         flush=True,

@@ -45,20 +45,22 @@ _VALID: dict[str, msg.Message] = {
     "bye for a reason of a later version": msg.Bye(77),
     "a question": msg.Reconcile(0, 1, _FLOOR, 0, Initiator(KeySet(), _FLOOR).probe()),
     "an answer": msg.Reconcile(1, 1, _FLOOR, 0, b"\x61"),
-    "have one": msg.Have(_REFERENCE),
-    "have two": msg.Have(_REFERENCE * 2),
+    "have one": msg.Have(0, _REFERENCE),
+    "have two fresh ones": msg.Have(1, _REFERENCE * 2),
     "want": msg.Want(_SHORT),
     "give fresh": msg.Give(1, codec.join([_ENVELOPE])),
     "give what was asked for": msg.Give(0, codec.join([_ENVELOPE, signed_by("elm")])),
     "give nothing": msg.Give(0, b""),
     "gone": msg.Gone(_SHORT * 3),
+    "push": msg.Push(1),
+    "push no more": msg.Push(0),
     "a keyed question": msg.Keyed(0, 1, _REFERENCE, b"\xff" * 20, Initiator(KeySet()).probe()),
     "a keyed answer": msg.Keyed(1, 1, bytes(20), _REFERENCE, b"\x61"),
 }
 _UNKNOWN = {
-    "kind 10": codec.pack(10, b"anything"),
+    "kind 12": codec.pack(12, b"anything"),
     "kind 127": codec.pack(127),
-    "kind 12, followed by what is no MessagePack": b"\x9f\x0c\xc1\xff",
+    "kind 13, followed by what is no MessagePack": b"\x9f\x0d\xc1\xff",
 }
 # A hello without version 1 is answered with bye, whatever follows its versions.
 _VERSIONS = {
@@ -87,20 +89,23 @@ _REFUSED = {
     "tags of 1 023 bytes": codec.pack(1, bytes(1023)),
     "tags of 1 025 bytes": codec.pack(1, bytes(1025)),
     "reconcile that is neither question nor answer": codec.pack(5, 2, 1, _FLOOR, 0, b"\x61"),
-    "have nothing": codec.pack(6, b""),
-    "have of 21 bytes": codec.pack(6, bytes(21)),
+    "have nothing": codec.pack(6, 0, b""),
+    "have of 21 bytes": codec.pack(6, 1, bytes(21)),
+    "have without whether it is fresh": codec.pack(6, bytes(20)),
+    "have that is fresh twice": codec.pack(6, 2, bytes(20)),
     "want nothing": codec.pack(7, b""),
     "want of 15 bytes": codec.pack(7, bytes(15)),
     "give that is fresh twice": codec.pack(8, 2, b""),
     "gone nothing": codec.pack(9, b""),
     "gone of 17 bytes": codec.pack(9, bytes(17)),
+    "push twice": codec.pack(10, 2),
     "keyed that is neither question nor answer": codec.pack(11, 2, 1, bytes(20), _REFERENCE, b"\x61"),
     "keyed from a reference of 19 bytes": codec.pack(11, 0, 1, bytes(19), _REFERENCE, b"\x61"),
     "keyed to a reference of 21 bytes": codec.pack(11, 0, 1, bytes(20), _REFERENCE + b"\0", b"\x61"),
     "keyed from a reference to the same": codec.pack(11, 0, 1, _REFERENCE, _REFERENCE, b"\x61"),
 }
 # Too long to print: one element over REFERENCES_MAX, all zeros.
-_TOO_MANY = {"have": (6, 20 * 4097), "want": (7, 16 * 4097), "gone": (9, 16 * 4097)}
+_TOO_MANY = {"have": ((6, 1), 20 * 4097), "want": ((7,), 16 * 4097), "gone": ((9,), 16 * 4097)}
 
 
 def shown(message: msg.Message) -> dict[str, Any]:
@@ -113,8 +118,8 @@ def messages() -> Vector:
     """What messages.json holds."""
     for raw in _REFUSED.values():
         require_refusal(msg.decode, raw)
-    for kind, size in _TOO_MANY.values():
-        require_refusal(msg.decode, codec.pack(kind, bytes(size)))
+    for slots, size in _TOO_MANY.values():
+        require_refusal(msg.decode, codec.pack(*slots, bytes(size)))
     return {
         "valid": [
             {"name": name, **shown(message), "lane": msg.lane(message), "bytes": msg.encode(message).hex()}
@@ -124,7 +129,7 @@ def messages() -> Vector:
         "answered_with_bye_1": [{"name": name, "bytes": raw.hex()} for name, raw in _VERSIONS.items()],
         "refused": [{"name": name, "bytes": raw.hex()} for name, raw in _REFUSED.items()],
         "refused_too_many": [
-            {"name": name, "kind": kind, "zeros": size} for name, (kind, size) in _TOO_MANY.items()
+            {"name": name, "slots": list(slots), "zeros": size} for name, (slots, size) in _TOO_MANY.items()
         ],
     }
 
@@ -216,7 +221,7 @@ class Recording:
 
 def _receipt(raws: Sequence[bytes]) -> msg.Have:
     keys = [parsed.key for raw in raws if (parsed := envelope.parse(raw))]
-    return msg.Have(b"".join(map(key_reference, keys)))
+    return msg.Have(0, b"".join(map(key_reference, keys)))
 
 
 def session() -> Vector:

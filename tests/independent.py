@@ -356,8 +356,8 @@ class Sender:
 
 KINDS = {
     0: ("hello", "bytes int int int int int int bytes"), 1: ("tags", "bytes"), 2: ("ping", "int"), 3: ("pong", "int"),
-    4: ("bye", "int"), 5: ("reconcile", "int int int int bytes"), 6: ("have", "bytes"), 7: ("want", "bytes"),
-    8: ("give", "int bytes"), 9: ("gone", "bytes"), 11: ("keyed", "int int bytes bytes bytes"),
+    4: ("bye", "int"), 5: ("reconcile", "int int int int bytes"), 6: ("have", "int bytes"), 7: ("want", "bytes"),
+    8: ("give", "int bytes"), 9: ("gone", "bytes"), 10: ("push", "int"), 11: ("keyed", "int int bytes bytes bytes"),
 }  # fmt: skip
 
 
@@ -375,9 +375,9 @@ def message(raw: bytes) -> tuple[str, list[Slot]]:
         if 1 not in raw[4 : 4 + raw[3]]:
             raise ByeVersion
     slots = array(raw, f"int {types}", 524_288)[1:]
+    require(name not in ("reconcile", "keyed", "have", "give", "push") or slots[0] in (0, 1))
     last = slots[-1]
     if isinstance(last, bytes):
-        require(name not in ("reconcile", "keyed", "give") or slots[0] in (0, 1))
         require(name != "hello" or len(last) == 16)
         require(name != "tags" or len(last) == 1024)
         unit = {"have": 20, "want": 16, "gone": 16}.get(name)

@@ -160,7 +160,7 @@ class Peer:
                 keys = [key for key in sorted(self.held) if first <= key[4:24] < end]
                 keyed = reconcile.keyed_with(self.noise.h)
                 self.say(11, 1, number, first, end, reconcile.answer(keys, payload, FRAME_LIMIT, None, keyed))
-            case "have", [bytes(references)]:
+            case "have", [int(), bytes(references)]:
                 lacking = []
                 for at in range(0, len(references), 20):
                     self.acknowledged.add(references[at : at + 20])
@@ -175,7 +175,7 @@ class Peer:
                 before = set(self.held)
                 keys = [self.hold(raw) for raw in elements(joined)]
                 if new := [key[4:24] for key in keys if key not in before]:
-                    self.say(6, b"".join(new))
+                    self.say(6, 0, b"".join(new))
             case "bye", _:
                 raise Close
 

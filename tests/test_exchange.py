@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from meshd import codec
 from meshd.events import BytesReceived
 from meshd.ids import key_reference
-from meshd.limits import GIVE_SIZE_MAX, OUTBOX_FILL_SIZE, OUTBOX_SIZE_MAX, WANTED_MS
+from meshd.limits import (
+    ANNOUNCE_MS,
+    ANSWER_MS,
+    GIVE_SIZE_MAX,
+    GRAFT_MS,
+    OUTBOX_FILL_SIZE,
+    OUTBOX_SIZE_MAX,
+)
 from meshd.post import Text, encode_text
 from meshd.proto import message as msg
 from meshd.proto.keyset import KeySet
@@ -46,7 +53,8 @@ def test_what_came_fresh_goes_on_at_once_to_all_but_where_it_came_from(table: Ta
     oak = table.home()
     giver, other, third = (stranger(oak, seed) for seed in (1, 2, 3))
     giver.give(said(1), fresh=True)
-    assert giver.got == [msg.Have(key_reference(key(said(1))))]  # the receipt
+    table.run(ANNOUNCE_MS)
+    assert giver.got == [msg.Have(0, key_reference(key(said(1))))]  # the receipt
     for each in (other, third):
         assert each.got == [msg.Give(1, codec.join([said(1)]))]
 
@@ -55,9 +63,11 @@ def test_what_was_asked_for_is_announced_and_not_pushed(table: Table) -> None:
     oak = table.home()
     giver, other = stranger(oak, 1), stranger(oak, 2)
     giver.give(said(1), said(2))
+    assert other.got == []
+    table.run(ANNOUNCE_MS)
     references = b"".join(key_reference(key(said(number))) for number in (1, 2))
-    assert giver.got == [msg.Have(references)]
-    assert other.got == [msg.Have(references)]
+    assert giver.got == [msg.Have(0, references)]
+    assert other.got == [msg.Have(0, references)]
 
 
 def test_a_duplicate_goes_nowhere(table: Table) -> None:
@@ -74,8 +84,11 @@ def test_an_announced_envelope_is_wanted_unless_it_is_here(table: Table) -> None
     giver = stranger(oak)
     giver.give(said(1), fresh=True)
     giver.got.clear()
-    giver.say(msg.Have(key_reference(key(said(1))) + key_reference(key(said(2)))))
-    assert giver.got == [msg.Want(key(said(2))[8:24])]
+    giver.say(msg.Have(0, key_reference(key(said(1))) + key_reference(key(said(2)))))
+    table.run(GRAFT_MS - 1)
+    assert giver.heard(msg.Want) == []
+    table.run(1)
+    assert giver.heard(msg.Want) == [msg.Want(key(said(2))[8:24])]
 
 
 def test_what_is_wanted_is_given_in_the_order_of_its_arrival_and_the_rest_is_gone(table: Table) -> None:
@@ -92,20 +105,23 @@ def test_what_is_wanted_is_given_in_the_order_of_its_arrival_and_the_rest_is_gon
 def test_what_is_asked_for_and_does_not_come_is_asked_for_elsewhere(table: Table) -> None:
     oak = table.home()
     silent, honest = stranger(oak, 1), stranger(oak, 2)
-    silent.say(msg.Have(key_reference(key(said(1)))))
-    honest.say(msg.Have(key_reference(key(said(1)))))
+    silent.say(msg.Have(0, key_reference(key(said(1)))))
+    honest.say(msg.Have(0, key_reference(key(said(1)))))
+    table.run(GRAFT_MS)
     assert silent.heard(msg.Want) and not honest.heard(msg.Want)
-    table.run(WANTED_MS)
-    honest.say(msg.Have(key_reference(key(said(1)))))
+    table.run(ANSWER_MS - 1)
+    assert not honest.heard(msg.Want)
+    table.run(1)
     assert honest.heard(msg.Want) == [msg.Want(key(said(1))[8:24])]
 
 
 def test_what_a_peer_says_it_lacks_comes_when_it_is_gone_elsewhere(table: Table) -> None:
     oak = table.home()
     first, second = stranger(oak, 1), stranger(oak, 2)
-    first.say(msg.Have(key_reference(key(said(1)))))
+    first.say(msg.Have(0, key_reference(key(said(1)))))
+    second.say(msg.Have(0, key_reference(key(said(1)))))
+    table.run(GRAFT_MS)
     first.say(msg.Gone(key(said(1))[8:24]))
-    second.say(msg.Have(key_reference(key(said(1)))))
     assert second.heard(msg.Want) == [msg.Want(key(said(1))[8:24])]
 
 
@@ -118,8 +134,8 @@ def test_each_link_counts_once_among_those_who_hold_a_post(table: Table) -> None
     identity = oak.post("mine")
     raw = oak.raws()[0]
     for holder in holders:
-        holder.say(msg.Have(key_reference(key(raw))))
-        holder.say(msg.Have(key_reference(key(raw))))
+        holder.say(msg.Have(0, key_reference(key(raw))))
+        holder.say(msg.Have(0, key_reference(key(raw))))
         holder.give(raw)
     (post,) = oak.ask("read", channel="plaza")["posts"]
     assert (post["id"], post["held_by"]) == (identity, {"contacts": 0, "others": 2})
@@ -131,7 +147,7 @@ def test_a_post_that_waits_to_be_held_is_answered_by_the_first_receipt(table: Ta
     table.settle()
     number = oak.command("post", channel="plaza", text="hello", wait="held", timeout=5)
     assert number not in oak.replies
-    table.settle()
+    table.run(ANNOUNCE_MS)
     result = oak.replies[number].result
     assert result is not None and result["state"] == "held"
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshd.limits import OWED_MAX, WANTED_MS
-from meshd.proto.gossip import Outflow, Wanted
+from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, GRAFT_MS, OWED_MAX
+from meshd.proto.gossip import Announced, Outflow, Wanted
 
 A, B, C = (bytes((number,)) * 16 for number in range(3))
 sequences = st.lists(st.integers(1, 60), max_size=30)
@@ -49,13 +49,15 @@ def test_one_link_at_a_time_is_asked_for_an_envelope() -> None:
 
 def test_what_does_not_come_may_be_asked_for_elsewhere() -> None:
     wanted = Wanted()
-    wanted.ask([A], 1, 10, 0)
-    wanted.ask([B], 1, 10, 7)
-    assert wanted.next_deadline() == WANTED_MS
-    assert not wanted.expired(WANTED_MS - 1)
-    assert wanted.expired(WANTED_MS)
-    assert wanted.ask([A, B], 2, 10, WANTED_MS) == [A]
-    assert wanted.next_deadline() == WANTED_MS + 7
+    wanted.ask([B], 1, 10, 107)
+    wanted.ask([A], 1, 10, 100)
+    assert wanted.next_deadline() == 100
+    assert wanted.expired(99) == []
+    assert wanted.expired(100) == [A]
+    assert wanted.ask([A, B], 2, 10, 200) == [A]
+    assert wanted.next_deadline() == 107
+    wanted.came(B)
+    assert wanted.next_deadline() == 200
 
 
 def test_what_a_closed_link_owed_may_be_asked_for_elsewhere_at_once() -> None:
@@ -84,3 +86,66 @@ def test_only_who_was_asked_can_say_that_it_is_gone() -> None:
     assert wanted.ask([A], 2, 10, 1) == []
     wanted.gone(A, 1)
     assert wanted.ask([A], 2, 10, 1) == [A]
+
+
+# --- announced ---
+
+
+def test_what_is_announced_is_asked_for_after_a_moment_and_then_of_one_after_the_other() -> None:
+    announced = Announced()
+    announced.heard(A, 1, 0, fresh=False)
+    announced.heard(B, 2, 5, fresh=False)
+    announced.heard(A, 2, 10, fresh=True)
+    assert announced.next_deadline() == GRAFT_MS
+    assert list(announced.due(GRAFT_MS - 1)) == []
+    assert list(announced.due(GRAFT_MS + 5)) == [(1, A), (2, B)]
+    assert announced.is_fresh(A) and not announced.is_fresh(B)
+    assert announced.again([A, B], 1_000) == [B]  # nobody else announced that one
+    assert list(announced.due(1_000)) == [(2, A)]
+    assert announced.again([A], 2_000) == [A]
+    assert not announced.is_fresh(A) and announced.next_deadline() is None
+
+
+def test_what_came_by_itself_is_not_asked_for() -> None:
+    announced = Announced()
+    announced.heard(A, 1, 0, fresh=True)
+    announced.came(A)
+    assert list(announced.due(GRAFT_MS)) == []
+
+
+def test_who_announced_and_is_gone_is_not_asked() -> None:
+    announced = Announced()
+    announced.heard(A, 1, 0, fresh=True)
+    announced.heard(B, 1, 0, fresh=True)
+    announced.heard(B, 2, 0, fresh=True)
+    announced.closed(1)
+    assert list(announced.due(GRAFT_MS)) == [(2, B)]
+
+
+def test_one_link_announces_so_much_and_takes_no_room_from_others() -> None:
+    announced = Announced()
+    for short in ids(ANNOUNCED_MAX + 1):
+        announced.heard(short, 1, 0, fresh=False)
+    announced.heard(C, 2, 0, fresh=False)
+    (beyond,) = ids(1, ANNOUNCED_MAX)
+    announced.heard(beyond, 2, 0, fresh=False)
+    due = list(announced.due(GRAFT_MS))
+    assert len(due) == ANNOUNCED_MAX + 1 and due[-1] == (2, beyond)
+
+
+def test_what_is_to_be_announced_waits_for_company_but_not_for_long() -> None:
+    outflow = Outflow()
+    outflow.announce([A], 0, fresh=True)
+    outflow.announce([B], 15, fresh=False)
+    assert outflow.announced(ANNOUNCE_MS - 1) == ([], [])
+    assert outflow.announced(ANNOUNCE_MS) == ([A], [B])
+    assert outflow.announce_ms is None
+
+
+def test_what_the_peer_has_is_neither_announced_to_it_nor_pushed() -> None:
+    outflow = Outflow()
+    outflow.announce([A, B], 0, fresh=True)
+    outflow.fresh = {A: 1, C: 2}
+    outflow.known(A)
+    assert outflow.announced(ANNOUNCE_MS) == ([B], [])
+    assert outflow.fresh == {C: 2}

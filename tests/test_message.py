@@ -1,5 +1,8 @@
 """Messages: one array each, its kind first; unknown kinds are skipped, impossible slots are the peer's fault."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +18,10 @@ FOR_THE_NODE = st.one_of(
     st.builds(msg.Tags, st.binary(min_size=16, max_size=16).map(lambda tag: tag * msg.TAG_COUNT)),
     st.builds(msg.Bye, number),
     st.builds(msg.Reconcile, st.integers(0, 1), number, number, number, st.binary(max_size=300)),
-    st.builds(msg.Have, st.integers(1, 20).map(lambda count: bytes(20 * count))),
+    st.builds(msg.Have, st.integers(0, 1), st.integers(1, 20).map(lambda count: bytes(20 * count))),
     st.builds(msg.Want, st.integers(1, 20).map(lambda count: bytes(16 * count))),
     st.builds(msg.Give, st.integers(0, 1), st.binary(max_size=300)),
+    st.builds(msg.Push, st.integers(0, 1)),
     st.builds(msg.Gone, st.integers(1, 20).map(lambda count: bytes(16 * count))),
 )
 FOR_THE_SESSION = st.one_of(
@@ -61,14 +65,15 @@ def test_junk_is_refused_or_skipped_or_canonical(raw: bytes) -> None:
 def test_kinds_on_the_wire() -> None:
     heads: list[msg.Message] = [
         hello(), msg.Tags(bytes(1024)), msg.Ping(0), msg.Pong(0), msg.Bye(0), msg.Reconcile(0, 0, 0, 0, b""),
-        msg.Have(bytes(20)), msg.Want(bytes(16)), msg.Give(0, b""), msg.Gone(bytes(16)),
+        msg.Have(0, bytes(20)), msg.Want(bytes(16)), msg.Give(0, b""), msg.Gone(bytes(16)),
+        msg.Push(0),
     ]  # fmt: skip
-    assert [msg.encode(message)[1] for message in heads] == list(range(10))
-    assert [msg.lane(message) for message in heads] == [0, 0, 0, 0, 0, 1, 1, 1, 3, 1]
+    assert [msg.encode(message)[1] for message in heads] == list(range(11))
+    assert [msg.lane(message) for message in heads] == [0, 0, 0, 0, 0, 1, 1, 1, 3, 1, 1]
     assert msg.lane(msg.Give(1, b"")) == 2
 
 
-@pytest.mark.parametrize("kind", [10, 127])
+@pytest.mark.parametrize("kind", [12, 127])
 def test_unknown_kinds_are_skipped_whatever_follows(kind: int) -> None:
     assert msg.decode(codec.pack(kind)) is None
     assert msg.decode(codec.pack(kind, b"x", 1)) is None
@@ -97,10 +102,14 @@ def test_a_known_kind_with_other_slots() -> None:
 def test_a_question_is_0_and_an_answer_is_1(answer: int) -> None:
     refused(msg.encode(msg.Reconcile(answer, 0, 0, 0, b"")))
     refused(msg.encode(msg.Give(answer, b"")))
+    refused(msg.encode(msg.Have(answer, bytes(20))))
+    refused(msg.encode(msg.Push(answer)))
 
 
-@pytest.mark.parametrize(("make", "size"), [(msg.Have, 20), (msg.Want, 16), (msg.Gone, 16)])
-def test_lists_are_whole_elements_from_one_to_the_limit(make: type[msg.Have], size: int) -> None:
+@pytest.mark.parametrize(("make", "size"), [(partial(msg.Have, 1), 20), (msg.Want, 16), (msg.Gone, 16)])
+def test_lists_are_whole_elements_from_one_to_the_limit(
+    make: Callable[[bytes], msg.Message], size: int
+) -> None:
     for fine in (size, size * REFERENCES_MAX):
         assert msg.decode(msg.encode(make(bytes(fine)))) == make(bytes(fine))
     for wrong in (0, size - 1, size + 1, size * (REFERENCES_MAX + 1)):

@@ -1,7 +1,7 @@
 """Whom to dial and when: back-off, turns, bounds, and which of two crossed links stays."""
 
 import random
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 
@@ -15,6 +15,7 @@ from meshd.limits import (
     CANDIDATES_MAX,
     CROSSED_MS,
     DIALS_MAX,
+    EXPLORE_MS,
     LASTING_MS,
 )
 from meshd.proto.peers import SECOND_DIALLER_MS, Peers, crossed
@@ -24,8 +25,8 @@ def address(number: int) -> Address:
     return Address(f"10.0.0.{number}", 4040)
 
 
-def found(count: int) -> Peers:
-    peers = Peers(random.Random(1))
+def found(count: int, seed: int = 1) -> Peers:
+    peers = Peers(random.Random(seed))
     for number in range(count):
         peers.found(f"peer{number}", [address(number)], first=True, mono_ms=0)
     return peers
@@ -33,26 +34,28 @@ def found(count: int) -> Peers:
 
 def test_who_dials_as_many_as_it_may_does_not_ask_to_be_woken() -> None:
     peers = found(DIALS_MAX + 1)
-    assert peers.next_deadline() == 0
-    assert len(peers.due(16, 0)) == DIALS_MAX
-    assert peers.next_deadline() is None
-    peers.failed(address(0), "refused", 10)
-    assert peers.next_deadline() == 0
-    assert peers.due(16, 10) == [address(DIALS_MAX)]
+    assert peers.next_deadline(9) == 0
+    dialled = peers.due(16, 16, 0)
+    assert len(dialled) == DIALS_MAX
+    assert peers.next_deadline(9) is None
+    (left,) = {address(number) for number in range(DIALS_MAX + 1)} - set(dialled)
+    peers.failed(dialled[0], "refused", 10)
+    assert peers.next_deadline(9) == 0
+    assert peers.due(16, 16, 10) == [left]
 
 
 def test_an_instance_that_loses_all_its_addresses_keeps_those_it_had() -> None:
     peers = found(1)
     peers.found("peer0", [], first=True, mono_ms=5)
-    assert peers.due(16, 5) == [address(0)]
+    assert peers.due(16, 16, 5) == [address(0)]
 
 
 def test_a_dial_ends_though_the_instance_has_other_addresses_by_then() -> None:
     peers = found(1)
-    assert peers.due(16, 0) == [address(0)]
+    assert peers.due(16, 16, 0) == [address(0)]
     peers.found("peer0", [address(7), address(0)], first=True, mono_ms=5)
     peers.failed(address(0), "refused", 10)
-    assert len(peers.due(16, 120_000)) == 1
+    assert len(peers.due(16, 16, 120_000)) == 1
 
 
 def typed(*numbers: int) -> Peers:
@@ -66,9 +69,9 @@ def pauses(peers: Peers, turns: int) -> list[int]:
     """The pauses after so many failed dials of the only target that is due."""
     now_ms, found = 0, []
     for _ in range(turns):
-        (dialled,) = peers.due(1, now_ms)
+        (dialled,) = peers.due(1, 1, now_ms)
         peers.failed(dialled, "refused", now_ms)
-        deadline = peers.next_deadline()
+        deadline = peers.next_deadline(9)
         assert deadline is not None
         found.append(deadline - now_ms)
         now_ms = deadline
@@ -84,7 +87,7 @@ def test_a_single_target_is_tried_ever_more_rarely_but_often() -> None:
 def test_many_targets_take_turns() -> None:
     peers = found(CANDIDATES_MAX)
     for now_ms in range(0, 20 * BACKOFF_MAX_MS, 500):
-        for dialled in peers.due(DIALS_MAX, now_ms):
+        for dialled in peers.due(DIALS_MAX, DIALS_MAX, now_ms):
             peers.failed(dialled, "refused", now_ms)
     longest = max(target.due_ms for target in peers.targets()) - 20 * BACKOFF_MAX_MS
     most_ms = min(BACKOFF_EACH_MS * CANDIDATES_MAX, BACKOFF_MAX_MS)
@@ -97,12 +100,12 @@ def test_a_link_that_lasted_starts_the_pauses_anew_and_a_short_one_does_not() ->
         peers = typed(1)
         pauses(peers, 8)
         now_ms = 10**6
-        peers.due(1, now_ms)
+        peers.due(1, 1, now_ms)
         peers.dialled(address(1), 5)
         peers.opened(5, now_ms)
-        assert peers.next_deadline() is None
+        assert peers.next_deadline(9) is None
         peers.closed(5, "gone", now_ms + open_ms)
-        deadline = peers.next_deadline()
+        deadline = peers.next_deadline(9)
         assert deadline is not None
         after[open_ms] = deadline - now_ms - open_ms
     assert after[LASTING_MS] < BACKOFF_MIN_MS * 5 // 4 < after[LASTING_MS - 1]
@@ -111,18 +114,18 @@ def test_a_link_that_lasted_starts_the_pauses_anew_and_a_short_one_does_not() ->
 def test_the_addresses_of_an_instance_are_tried_one_after_the_other_at_once() -> None:
     peers = Peers(random.Random(1))
     peers.found("peer", [address(1), address(2)], first=True, mono_ms=0)
-    assert peers.due(9, 0) == [address(1)]
+    assert peers.due(9, 9, 0) == [address(1)]
     peers.failed(address(1), "refused", 10)
-    assert peers.due(9, 10) == [address(2)]
+    assert peers.due(9, 9, 10) == [address(2)]
     peers.failed(address(2), "refused", 20)
-    assert peers.due(9, 20) == []
+    assert peers.due(9, 9, 20) == []
 
 
 def test_the_second_of_two_that_find_each_other_waits() -> None:
     peers = Peers(random.Random(1))
     peers.found("peer", [address(1)], first=False, mono_ms=0)
-    assert peers.due(9, SECOND_DIALLER_MS - 1) == []
-    assert peers.due(9, SECOND_DIALLER_MS) == [address(1)]
+    assert peers.due(9, 9, SECOND_DIALLER_MS - 1) == []
+    assert peers.due(9, 9, SECOND_DIALLER_MS) == [address(1)]
 
 
 def test_M01_candidates_and_their_addresses_are_bounded() -> None:
@@ -138,34 +141,34 @@ def test_M01_candidates_and_their_addresses_are_bounded() -> None:
 def test_a_network_change_forgets_what_was_found_and_tries_what_was_typed_in() -> None:
     peers = typed(1)
     peers.found("peer", [address(2)], first=True, mono_ms=0)
-    peers.due(9, 0)
+    peers.due(9, 9, 0)
     peers.network_changed(50)
-    assert peers.due(9, 50) == [address(1)]
+    assert peers.due(9, 9, 50) == [address(1)]
 
 
 def test_a_target_that_is_linked_already_waits_for_that_links_end() -> None:
     peers = typed(1)
-    peers.due(9, 0)
+    peers.due(9, 9, 0)
     peers.dialled(address(1), 5)
     peers.same_as(5, 3)
     peers.closed(5, "there is a link to that peer already", 10)
-    assert peers.next_deadline() is None
+    assert peers.next_deadline(9) is None
     peers.closed(3, "gone", 20)
-    assert peers.next_deadline() is not None
+    assert peers.next_deadline(9) is not None
 
 
 def test_our_own_address_is_not_dialled_again() -> None:
     peers = typed(1)
-    peers.due(9, 0)
+    peers.due(9, 9, 0)
     peers.dialled(address(1), 5)
     peers.same_as(5, None)
     peers.closed(5, "that is this node itself", 10)
-    assert peers.next_deadline() is None and peers.targets()[0].ours
+    assert peers.next_deadline(9) is None and peers.targets()[0].ours
 
 
 def test_a_dropped_target_is_gone_and_a_late_answer_to_its_dial_is_nothing() -> None:
     peers = typed(1)
-    peers.due(9, 0)
+    peers.due(9, 9, 0)
     assert peers.drop(str(address(1))) is not None
     peers.failed(address(1), "refused", 5)
     peers.dialled(address(1), 5)
@@ -195,3 +198,37 @@ def test_a_later_link_that_the_peer_dialled_replaces_a_corpse() -> None:
 def test_of_two_that_one_side_dialled_that_side_decides() -> None:
     assert crossed(LOW, HIGH, old_dialled=True, new_dialled=True, old_age_ms=0) == "old"
     assert crossed(LOW, HIGH, old_dialled=False, new_dialled=False, old_age_ms=0) == "both"
+
+
+# --- how many, and which ---
+
+
+def test_of_what_was_found_no_more_is_dialled_than_wished_and_typed_addresses_always() -> None:
+    peers = found(6)
+    peers.add_typed(address(9), 0)
+    dialled = peers.due(16, 2, 0)
+    assert len(dialled) == 3 and address(9) in dialled
+    assert peers.due(16, 2, 0) == []  # they are under way
+
+
+def test_two_that_found_the_same_do_not_dial_the_same() -> None:
+    assert len({tuple(found(20, seed).due(16, 3, 0)) for seed in range(8)}) == 8
+
+
+def test_who_has_links_enough_dials_one_more_now_and_then_whatever_its_pause() -> None:
+    peers = found(3)
+    for dialled in peers.due(16, 3, 0):
+        peers.failed(dialled, "refused", 0)  # all of them pause now
+    explored_ms = []
+    for now_ms in range(0, 5 * EXPLORE_MS, 100):
+        for dialled in peers.due(16, 0, now_ms):
+            explored_ms.append(now_ms)
+            peers.failed(dialled, "no room", now_ms)
+    gaps = [later - earlier for earlier, later in pairwise(explored_ms)]
+    assert 3 <= len(gaps) <= 10 and all(EXPLORE_MS // 2 <= gap <= EXPLORE_MS * 3 // 2 + 100 for gap in gaps)
+
+
+def test_who_knows_nobody_new_is_not_woken_to_explore() -> None:
+    peers = typed(1)
+    peers.due(16, 0, 0)
+    assert peers.next_deadline(0) is None

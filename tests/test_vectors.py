@@ -240,9 +240,9 @@ def test_refused_message(vector):
 @pytest.mark.parametrize("vector", named(load("messages.json")["refused_too_many"]))
 def test_too_many(vector):
     unit = 20 if vector["name"] == "have" else 16
-    assert msg.decode(codec.pack(vector["kind"], bytes(vector["zeros"] - unit)))  # at the limit
+    assert msg.decode(codec.pack(*vector["slots"], bytes(vector["zeros"] - unit)))  # at the limit
     with pytest.raises(PeerError):
-        msg.decode(codec.pack(vector["kind"], bytes(vector["zeros"])))
+        msg.decode(codec.pack(*vector["slots"], bytes(vector["zeros"])))
 
 
 @pytest.mark.parametrize("pieces", [1, 7, 100_000])

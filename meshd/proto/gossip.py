@@ -1,9 +1,13 @@
 """Gossip: passing fresh envelopes on, announcing the others, and asking for what was announced.
 
-The rule: what is fresh (posted here, or received as fresh) goes at once to every open link but the one it came from.
-What came by reconcile, or because we asked, is announced to the others with `have`, never pushed: they may be getting
-it elsewhere. Every new envelope is also acknowledged with a `have` to who gave it. An announced envelope that is not
-here is wanted from one link at a time.
+The rule: what is fresh (posted here, received as fresh, or fetched because it was announced as fresh and did not come)
+goes at once to the eager links (`tree`) and as `have` to the others. What came by reconcile, or because somebody asked,
+is announced to all and never pushed: they may be getting it elsewhere. Every new envelope is also acknowledged with a
+`have` to who gave it. A `have` waits up to ANNOUNCE_MS for others to go with it, and nothing is announced or pushed to
+a peer that has said meanwhile that it holds it.
+
+An announced envelope that is not here has GRAFT_MS to come by itself. Then it is wanted from one of those who announced
+it, and if that one does not give it within ANSWER_MS, from the next.
 
 What a link is still to be given waits as arrival sequences in carry, never as bytes: fresh ones first, then, oldest
 arrival first, what it asked for or was shown to lack (protocol.md, "Gossip").
@@ -11,22 +15,45 @@ arrival first, what it asked for or was shown to lack (protocol.md, "Gossip").
 
 from bisect import insort
 from collections import Counter, deque
-from itertools import takewhile
+from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
 
-from meshd.limits import OWED_MAX, WANTED_MS
+from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, GRAFT_MS, OWED_MAX
 
 Short = bytes  # the first 16 bytes of an envelope id
+Reference = bytes  # expiry hour and the first 16 bytes of an envelope id
 
 
 class Outflow:
     """What one link is still to be given."""
 
     def __init__(self) -> None:
-        self.fresh: deque[int] = deque()  # arrival sequences
+        self.fresh: dict[Reference, int] = {}  # → arrival sequence
         self.asked: deque[Short] = deque()  # ids whose arrival sequences are not looked up yet
-        self.announce: list[bytes] = []  # references
+        self._announce: dict[Reference, bool] = {}  # → whether it is fresh
+        self.announce_ms: int | None = None  # when that is due
         self._owed: list[int] = []  # arrival sequences, newest first, so that the oldest pops cheaply
         self._owed_set: set[int] = set()
+
+    def announce(self, references: Iterable[Reference], mono_ms: int, *, fresh: bool) -> None:
+        """Tell the peer of these, soon."""
+        self._announce.update(dict.fromkeys(references, fresh))
+        if self.announce_ms is None:
+            self.announce_ms = mono_ms + ANNOUNCE_MS
+
+    def announced(self, mono_ms: int) -> tuple[list[Reference], list[Reference]]:
+        """What is to be told now: fresh ones, others."""
+        if self.announce_ms is None or mono_ms < self.announce_ms:
+            return [], []
+        announce, self._announce, self.announce_ms = self._announce, {}, None
+        return [each for each, fresh in announce.items() if fresh], [
+            each for each, fresh in announce.items() if not fresh
+        ]
+
+    def known(self, reference: Reference) -> None:
+        """The peer has this one: it need not be told of it or given it as fresh."""
+        self._announce.pop(reference, None)
+        self.fresh.pop(reference, None)
 
     def ask(self, ids: list[Short]) -> None:
         """The peer lacks these; over OWED_MAX the rest waits for a later round."""
@@ -55,23 +82,100 @@ class Outflow:
         return bool(self.asked or self._owed)
 
 
+class Announced:
+    """What was announced and is not here: who announced it, first ones first, and when one of them is asked next. So
+    many of each link and no more: an announcement costs nothing to invent."""
+
+    def __init__(self) -> None:
+        self._who: dict[Short, list[int]] = {}
+        self._fresh: set[Short] = set()
+        self._due: deque[tuple[int, Short]] = deque()  # earliest first
+        self._counts: Counter[int] = Counter()  # by link
+
+    def heard(self, short: Short, link: int, mono_ms: int, *, fresh: bool) -> None:
+        """This link announced an envelope that is not here."""
+        if self._counts[link] >= ANNOUNCED_MAX:
+            return
+        who = self._who.get(short)
+        if who is None:
+            who = self._who[short] = []
+            self._due.append((mono_ms + GRAFT_MS, short))
+        if link not in who:
+            who.append(link)
+            self._counts[link] += 1
+        if fresh:
+            self._fresh.add(short)
+
+    def due(self, mono_ms: int) -> Iterator[tuple[int, Short]]:
+        """The link to ask now, and for what."""
+        while self._due and self._due[0][0] <= mono_ms:
+            _, short = self._due.popleft()
+            who = self._who.get(short)
+            if who:
+                link = who.pop(0)
+                self._uncount(link)
+                yield link, short
+            elif who is not None:
+                self.came(short)
+
+    def again(self, shorts: Iterable[Short], mono_ms: int) -> list[Short]:
+        """Who was asked for these did not give them: ask the next; those that nobody else announced."""
+        nowhere = []
+        for short in shorts:
+            if self._who.get(short):
+                self._due.appendleft((mono_ms, short))
+            else:
+                self.came(short)
+                nowhere.append(short)
+        return nowhere
+
+    def is_fresh(self, short: Short) -> bool:
+        """Whether somebody announced it as fresh."""
+        return short in self._fresh
+
+    def came(self, short: Short) -> None:
+        """It is here, or nowhere."""
+        self._fresh.discard(short)
+        for link in self._who.pop(short, ()):
+            self._uncount(link)
+
+    def closed(self, link: int) -> None:
+        """This link gives nothing any more."""
+        if self._counts[link]:
+            for who in self._who.values():
+                if link in who:
+                    who.remove(link)
+        del self._counts[link]
+
+    def next_deadline(self) -> int | None:
+        """When `due` has something."""
+        return self._due[0][0] if self._due else None
+
+    def _uncount(self, link: int) -> None:
+        self._counts[link] -= 1
+        if not self._counts[link]:
+            del self._counts[link]
+
+
 class Wanted:
-    """What was asked for and has not come: each from one link, for WANTED_MS; so many from each link and no more, so
+    """What was asked for and has not come: each from one link, for so long; so many from each link and no more, so
     that one which announces what it does not give keeps nobody from what others have."""
 
     def __init__(self) -> None:
-        self._asked: dict[Short, tuple[int, int]] = {}  # id → link and deadline, earliest deadline first
+        self._asked: dict[Short, tuple[int, int]] = {}  # id → link and deadline
+        self._deadlines: list[tuple[int, Short]] = []  # a heap; those of what came are passed over
         self._counts: Counter[int] = Counter()  # by link
 
-    def ask(self, ids: list[Short], link: int, most: int, mono_ms: int) -> list[Short]:
+    def ask(self, ids: Iterable[Short], link: int, most: int, deadline_ms: int) -> list[Short]:
         """Those of `ids` that nobody is being asked for, up to `most` awaited from this link in all; they count as
-        asked from it now."""
+        asked from it until the deadline."""
         asked = []
         for short in ids:
             if self._counts[link] >= most:
                 break
             if short not in self._asked:
-                self._asked[short] = link, mono_ms + WANTED_MS
+                self._asked[short] = link, deadline_ms
+                heappush(self._deadlines, (deadline_ms, short))
                 self._counts[link] += 1
                 asked.append(short)
         return asked
@@ -80,30 +184,41 @@ class Wanted:
         """It is here."""
         self._forget(short)
 
-    def gone(self, short: Short, link: int) -> None:
-        """It will not come from this link."""
-        if self._asked.get(short, (None, 0))[0] == link:
-            self._forget(short)
+    def gone(self, short: Short, link: int) -> bool:
+        """It will not come from this link; False if this link was not asked for it."""
+        if self._asked.get(short, (None, 0))[0] != link:
+            return False
+        self._forget(short)
+        return True
 
-    def closed(self, link: int) -> None:
-        """Nothing comes from this link any more."""
-        for short in [short for short, (asked, _) in self._asked.items() if asked == link]:
+    def closed(self, link: int) -> list[Short]:
+        """Nothing comes from this link any more; what it had been asked for."""
+        lost = [short for short, (asked, _) in self._asked.items() if asked == link]
+        for short in lost:
             self._forget(short)
+        return lost
 
     def count(self, link: int) -> int:
         """How many envelopes are still awaited from this link."""
         return self._counts[link]
 
-    def expired(self, mono_ms: int) -> bool:
-        """Forget what did not come in time; whether there was any."""
-        late = list(takewhile(lambda short: self._asked[short][1] <= mono_ms, self._asked))
-        for short in late:
+    def expired(self, mono_ms: int) -> list[Short]:
+        """Forget what did not come in time, and return it."""
+        late = []
+        while (deadline_ms := self.next_deadline()) is not None and deadline_ms <= mono_ms:
+            _, short = heappop(self._deadlines)
             self._forget(short)
-        return bool(late)
+            late.append(short)
+        return late
 
     def next_deadline(self) -> int | None:
         """When `expired` forgets something."""
-        return next((deadline_ms for _, deadline_ms in self._asked.values()), None)
+        while self._deadlines:
+            deadline_ms, short = self._deadlines[0]
+            if self._asked.get(short, (0, 0))[1] == deadline_ms:
+                return deadline_ms
+            heappop(self._deadlines)
+        return None
 
     def _forget(self, short: Short) -> None:
         if short in self._asked:

@@ -8,10 +8,11 @@
 | 3 | pong | the ping's number | 0 |
 | 4 | bye | reason | 0 |
 | 5 | reconcile | 0 from who asks or 1 from who answers, round, floor hour, count, negentropy message | 1 |
-| 6 | have | references (20 bytes each) of envelopes that the sender holds | 1 |
+| 6 | have | 1 if fresh or 0, references (20 bytes each) of envelopes that the sender holds | 1 |
 | 7 | want | first 16 bytes of ids | 1 |
 | 8 | give | 1 if fresh or 0, envelopes (`u16 length ‖ bytes` each) | 2 fresh, 3 else |
 | 9 | gone | first 16 bytes of ids that were wanted and are not held | 1 |
+| 10 | push | 1: give me what is fresh at once, or 0: announce it to me | 1 |
 | 11 | keyed | 0 from who asks or 1 from who answers, round, two references, negentropy message | 1 |
 
 The rule: unknown kinds are skipped, so that a later version can add one; a known kind with other slots is the peer's
@@ -32,8 +33,7 @@ TAG_COUNT = 64
 TAGS_SIZE = TAG_COUNT * 16
 FINGERPRINT_SIZE = 16
 
-HELLO, TAGS, PING, PONG, BYE, RECONCILE, HAVE, WANT, GIVE, GONE = range(10)
-KEYED = 11
+HELLO, TAGS, PING, PONG, BYE, RECONCILE, HAVE, WANT, GIVE, GONE, PUSH, KEYED = range(12)
 
 BYE_DONE, BYE_VERSION, BYE_DUPLICATE, BYE_FULL, BYE_MOVED = range(5)
 BYE_REASONS = ("the peer is shutting down", "no common version", "a second link to the same peer",
@@ -88,8 +88,9 @@ class Reconcile(NamedTuple):
 
 
 class Have(NamedTuple):
-    """References of envelopes the sender holds: an announcement, or the receipt for a give."""
+    """References of envelopes the sender holds: fresh ones announced, or others, or the receipt for a give."""
 
+    fresh: int
     references: bytes
 
 
@@ -112,6 +113,12 @@ class Gone(NamedTuple):
     ids: bytes
 
 
+class Push(NamedTuple):
+    """Whether the sender wants what is fresh pushed to it or announced."""
+
+    eager: int
+
+
 class Keyed(NamedTuple):
     """One step of a keyed round over what lies between two references; `payload` as in reconcile, with keyed sums."""
 
@@ -122,7 +129,7 @@ class Keyed(NamedTuple):
     payload: bytes
 
 
-Message = Hello | Tags | Ping | Pong | Bye | Reconcile | Have | Want | Give | Gone | Keyed
+Message = Hello | Tags | Ping | Pong | Bye | Reconcile | Have | Want | Give | Gone | Push | Keyed
 
 _KINDS: dict[int, tuple[type[Message], tuple[type, ...]]] = {
     HELLO: (Hello, (bytes, int, int, int, int, int, int, bytes)),
@@ -131,15 +138,16 @@ _KINDS: dict[int, tuple[type[Message], tuple[type, ...]]] = {
     PONG: (Pong, (int,)),
     BYE: (Bye, (int,)),
     RECONCILE: (Reconcile, (int, int, int, int, bytes)),
-    HAVE: (Have, (bytes,)),
+    HAVE: (Have, (int, bytes)),
     WANT: (Want, (bytes,)),
     GIVE: (Give, (int, bytes)),
     GONE: (Gone, (bytes,)),
+    PUSH: (Push, (int,)),
     KEYED: (Keyed, (int, int, bytes, bytes, bytes)),
 }
 _NUMBERS = {cls: number for number, (cls, _) in _KINDS.items()}
 _LANES = {HELLO: 0, TAGS: 0, PING: 0, PONG: 0, BYE: 0, RECONCILE: 1, HAVE: 1, WANT: 1, GIVE: 3, GONE: 1,
-          KEYED: 1}  # fmt: skip
+          PUSH: 1, KEYED: 1}  # fmt: skip
 _FRESH_LANE = 2
 
 
@@ -184,14 +192,14 @@ def _check(message: Message) -> None:
             wrong = len(message.fingerprint) != FINGERPRINT_SIZE
         case Tags(tags):
             wrong = len(tags) != TAGS_SIZE
-        case Have(references):
-            wrong = not references or bool(len(references) % REFERENCE_SIZE)
+        case Have(fresh, references):
+            wrong = fresh not in (0, 1) or not references or bool(len(references) % REFERENCE_SIZE)
             wrong = wrong or len(references) > REFERENCE_SIZE * REFERENCES_MAX
         case Want(ids) | Gone(ids):
             wrong = not ids or bool(len(ids) % SHORT_ID_SIZE) or len(ids) > SHORT_ID_SIZE * REFERENCES_MAX
         case Keyed(answer, _, first, end):
             wrong = answer not in (0, 1) or not len(first) == len(end) == REFERENCE_SIZE or first >= end
-        case Reconcile() | Give():
+        case Reconcile() | Give() | Push():
             wrong = message[0] not in (0, 1)
         case _:
             wrong = False

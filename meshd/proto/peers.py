@@ -5,6 +5,10 @@ back-off) or an mDNS instance with up to eight addresses (kept in memory, forgot
 waiting, dialling or linked. Nothing here is told by the network about who a peer is: a link shows which target it
 belongs to only because we dialled it, or because the dialled peer turned out to be linked already.
 
+Typed addresses are always dialled. Of what discovery found, as many as we wish for, drawn at random; and although there
+are links enough, one more every now and then, whatever its back-off: two crowds that have all the links they want would
+otherwise never notice that they met.
+
 Of two laptops that discover each other, the one whose instance name is lower dials at once and the other after half a
 second, so that few dials cross. Those that do are settled in `crossed`, in the same way on both sides
 (protocol.md, "Who dials").
@@ -24,6 +28,7 @@ from meshd.limits import (
     CANDIDATES_MAX,
     CROSSED_MS,
     DIALS_MAX,
+    EXPLORE_MS,
     LASTING_MS,
 )
 
@@ -61,6 +66,7 @@ class Peers:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._targets: dict[str, Target] = {}
+        self._explore_ms = 0  # when one is dialled although there are links enough
 
     # --- what may be dialled ---
 
@@ -106,23 +112,46 @@ class Peers:
 
     # --- dialling ---
 
-    def due(self, room: int, mono_ms: int) -> list[Address]:
-        """The addresses to dial now, at most `room` of them; they count as being dialled from here on."""
-        dialling = sum(target.dialling for target in self._targets.values())
-        addresses: list[Address] = []
-        for target in self._targets.values():
-            if dialling + len(addresses) >= DIALS_MAX or len(addresses) >= room:
-                break
-            if self._idle(target) and target.due_ms <= mono_ms:
-                target.dialling, target.dialled = True, target.address
-                addresses.append(target.address)
-        return addresses
+    def due(self, room: int, wish: int, mono_ms: int) -> list[Address]:
+        """The addresses to dial now, at most `room` of them; they count as being dialled from here on. Of those that
+        discovery found, at most `wish`, drawn at random: all who hear of the same laptops must not dial the same."""
+        room = min(room, DIALS_MAX - sum(target.dialling for target in self._targets.values()))
+        wish -= self._under_way()
+        if room <= 0:
+            return []
+        due = [t for t in self._targets.values() if self._idle(t) and t.due_ms <= mono_ms]
+        chosen = [target for target in due if target.typed][:room]
+        if wish > 0:
+            found = [target for target in due if not target.typed]
+            most = min(wish, room - len(chosen), len(found))
+            chosen += found if most == len(found) else self._rng.sample(found, most)
+        elif len(chosen) < room and self._explore_ms <= mono_ms:
+            found = [t for t in self._targets.values() if self._idle(t) and not t.typed]
+            chosen += [self._rng.choice(found)] if found else []
+        if wish > 0 or self._explore_ms <= mono_ms:
+            self._explore_ms = mono_ms + EXPLORE_MS // 2 + self._rng.randrange(EXPLORE_MS)
+        for target in chosen:
+            target.dialling, target.dialled = True, target.address
+        return [target.address for target in chosen]
 
-    def next_deadline(self) -> int | None:
+    def next_deadline(self, wish: int) -> int | None:
         """When `due` has something again; None while it dials as many as it may (the end of a dial is an event)."""
         if sum(target.dialling for target in self._targets.values()) >= DIALS_MAX:
             return None
-        return min((target.due_ms for target in self._targets.values() if self._idle(target)), default=None)
+        wish -= self._under_way()
+        idle = [target for target in self._targets.values() if self._idle(target)]
+        deadlines = [target.due_ms for target in idle if target.typed or wish > 0]
+        if wish <= 0 and len(deadlines) < len(idle):
+            deadlines.append(self._explore_ms)
+        return min(deadlines, default=None)
+
+    def _under_way(self) -> int:
+        """Dials that have no link yet."""
+        return sum(target.dialling and target.link is None for target in self._targets.values())
+
+    def is_typed(self, link: int) -> bool:
+        """Whether this link leads to an address that the user typed in."""
+        return any(target.typed for target in self._of_link(link))
 
     @staticmethod
     def _idle(target: Target) -> bool:

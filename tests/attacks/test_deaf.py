@@ -49,7 +49,7 @@ def reads(deaf: Stranger, message: msg.Message, size: int) -> bytes:
         msg.Reconcile(0, 1, 0, 0, ALL_IDS),
         msg.Ping(2**63 - 1),
         msg.Want(bytes(16 * 4000)),
-        msg.Have(REFERENCES),
+        msg.Have(0, REFERENCES),
         msg.Reconcile(0, 1, 0, 2**63 - 1, ALL_IDS),
     ],
     ids=["question", "ping", "want", "have", "question of one who has more"],

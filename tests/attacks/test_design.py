@@ -10,6 +10,7 @@ from nacl import bindings
 from meshd import crypto, envelope, post
 from meshd.events import Listening, NetworkChanged, Renew
 from meshd.ids import key_reference, network_id, post_id, public_channel_id
+from meshd.limits import GRAFT_MS
 from meshd.proto import message as msg
 from tests.homes import HERE, PLAZA, Home, Stranger, Table, key
 from tests.wire import HOUR, Author
@@ -86,10 +87,11 @@ def test_E07_junk_under_a_good_id_keeps_the_good_one_out_nowhere(table: Table) -
     assert key(junk) == key(raw)
     liar, honest = Stranger(oak, seed=1), Stranger(oak, seed=2)
     table.settle()
-    liar.say(msg.Have(key_reference(key(raw))))
+    liar.say(msg.Have(0, key_reference(key(raw))))
     liar.give(junk)
     assert liar.down is not None and oak.raws() == []
-    honest.say(msg.Have(key_reference(key(raw))))
+    honest.say(msg.Have(0, key_reference(key(raw))))
+    table.run(GRAFT_MS)
     assert honest.heard(msg.Want) == [msg.Want(key(raw)[8:24])]
     honest.give(raw)
     assert honest.is_open and oak.texts() == ["hello"]

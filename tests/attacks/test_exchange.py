@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from meshd.ids import envelope_key, key_hour, key_reference
-from meshd.limits import JITTERED_ROUND_OF, KEYED_MS, PARENTS_MAX, ROUND_MS
+from meshd.limits import GRAFT_MS, JITTERED_ROUND_OF, KEYED_MS, PARENTS_MAX, ROUND_MS
 from meshd.post import Text, encode_text
 from meshd.proto import message as msg
 from meshd.proto.keyset import KeySet
@@ -223,8 +223,8 @@ def test_S08_answers_to_nothing_change_nothing(table: Table) -> None:
         msg.Reconcile(1, 999, HOUR, 1, everything),
         msg.Pong(77),
         msg.Gone(b"\x11" * 16),
-        msg.Have(b"\0" * 20),  # expired long ago
-        msg.Have(b"\xff" * 20),  # and in a far future
+        msg.Have(0, b"\0" * 20),  # expired long ago
+        msg.Have(0, b"\xff" * 20),  # and in a far future
     )
     table.run(1_000)
     assert stranger.is_open
@@ -246,14 +246,15 @@ def test_S11_seven_of_eight_links_withhold_and_it_comes_by_the_eighth(table: Tab
     give(table, oak, withheld)
     liars = [Stranger(elm, seed=100 + number) for number in range(7)]
     table.settle()
-    liars[0].say(msg.Have(reference))
+    liars[0].say(msg.Have(0, reference))
+    table.run(GRAFT_MS)
     assert liars[0].heard(msg.Want) == [msg.Want(reference[4:])]
     table.link(oak, elm)
     for _ in range(600):
         table.run(100)
         for liar in liars:  # each announces it again and again, and never gives it
             if liar.is_open:
-                liar.say(msg.Have(reference), msg.Pong(0))
+                liar.say(msg.Have(0, reference), msg.Pong(0))
         if elm.texts():
             break
     assert elm.texts() == ["withheld"]

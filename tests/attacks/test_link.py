@@ -9,7 +9,7 @@ import pytest
 from meshd import codec
 from meshd.events import DialFailed, LinkOpened, NetworkChanged, PeerFound, Renew
 from meshd.ids import Address, key_reference
-from meshd.limits import CROSSED_MS, DEAD_MS
+from meshd.limits import CROSSED_MS, DEAD_MS, GRAFT_MS
 from meshd.proto import message as msg
 from meshd.proto.peers import crossed
 from tests.homes import HERE, PLAZA, Home, Stranger, Table, key
@@ -43,8 +43,8 @@ def test_N12_simultaneous_dials_end_in_one_link_the_same_on_both_sides(table: Ta
     for turn in range(1_000):
         oak.node.peers.add_typed(ELM, table.now().mono_ms)
         elm.node.peers.add_typed(OAK, table.now().mono_ms)
-        oak.node.peers.due(1, table.now().mono_ms)
-        elm.node.peers.due(1, table.now().mono_ms)
+        oak.node.peers.due(1, 1, table.now().mono_ms)
+        elm.node.peers.due(1, 1, table.now().mono_ms)
         dials = [(oak, elm, ELM), (elm, oak, OAK)]
         if turn % 5 == 0:
             dials.append(dials[turn % 2])  # and one of them twice
@@ -91,9 +91,10 @@ def test_N14_a_stream_cut_without_a_bye_advances_nothing(table: Table) -> None:
     reference = key_reference(key(raw))
     first, second = Stranger(oak, seed=1), Stranger(oak, seed=2)
     table.settle()
-    first.say(msg.Have(reference))
+    first.say(msg.Have(0, reference))
+    table.run(GRAFT_MS)
     assert first.heard(msg.Want) == [msg.Want(reference[4:])]
-    second.say(msg.Have(reference))
+    second.say(msg.Have(0, reference))
     assert second.heard(msg.Want) == []  # one link at a time is asked
     first.session.send(msg.Give(0, codec.join([raw])))
     content = first.session.take_output(table.now().mono_ms)
@@ -101,7 +102,7 @@ def test_N14_a_stream_cut_without_a_bye_advances_nothing(table: Table) -> None:
     table.cut(first, first.link)
     table.settle()
     assert oak.raws() == []
-    second.say(msg.Have(reference))
+    table.settle()
     assert second.heard(msg.Want) == [msg.Want(reference[4:])]
     second.give(raw)
     assert oak.texts() == ["hello"]

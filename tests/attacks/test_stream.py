@@ -70,7 +70,7 @@ def test_F02_a_prefix_of_4_gib_closes_a_fresh_link_and_costs_nothing(home: Home)
 def test_F03_a_recorded_session_cut_at_every_byte_delivers_whole_messages_only() -> None:
     pair = Pair()
     pair.run()
-    said: list[msg.Message] = [msg.Have(bytes(20)), msg.Give(1, bytes(1500)), msg.Bye(0)]
+    said: list[msg.Message] = [msg.Have(0, bytes(20)), msg.Give(1, bytes(1500)), msg.Bye(0)]
     for message in said:
         pair.dialler.send(message)
         pair.run()

@@ -142,7 +142,7 @@ def _message(rng: random.Random) -> msg.Message:
             mutate.number(rng) >> 1,
             _question(rng),
         ),
-        lambda: msg.Have(reference * rng.choice((1, 2, 50))),
+        lambda: msg.Have(rng.choice((0, 1)), reference * rng.choice((1, 2, 50))),
         lambda: msg.Want(rng.randbytes(16 * rng.choice((1, 2, 50)))),
         lambda: msg.Give(rng.randrange(2), _gift(rng)),
         lambda: msg.Gone(reference[4:] * rng.choice((1, 2))),

@@ -26,6 +26,14 @@ ROOM_SIZE = 8  # laptops of a room; below that many, everybody links to everybod
 SETTLE_MS = 2 * DEAD_MS  # until corpses of links are noticed and what was dialled crosswise is settled
 
 
+class Goal(NamedTuple):
+    """What is demanded of a run besides that all converges."""
+
+    copies: float  # envelopes sent for each one that was new
+    slow_ms: int  # 99 of 100 deliveries to who is connected take no longer
+    heal_ms: int  # from the end of a partition until the connected have all
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One kind of day. Probabilities are for each link or laptop in each step."""
@@ -50,6 +58,9 @@ class Scenario:
     moves: float = 0.0  # a laptop is carried to another room
     splits: float = 0.0  # the laptops are parted in two at random, or joined again (once in each step)
     halves: bool = False  # parted in two halves from the beginning to the end
+    parts_s: int = 0  # … in every other such stretch of time
+    still_s: int = 0  # before anything happens
+    goal: Goal | None = None
     rate: int = 2_000  # bytes a millisecond
     skew_ms: int = 0  # of wall clocks, at most
     jumps: float = 0.0  # a wall clock is set anew
@@ -75,6 +86,10 @@ SCENARIOS = {
     "walk": Scenario("people carry posts from room to room", 24, "rooms", 30, 60, moves=0.1, splits=0.1),
     "crowd": Scenario("one network with more laptops than links", 24, "bridge", 10, 20, churn=0.05),
     "halves": Scenario("parted in two for 30 minutes", 100, "overlay", 40, 1800, halves=True, typed=3),
+    "square": Scenario("a crowd in a square, parted every other minute, with 20 % loss of links", 200, "bridge",
+                       120, 250, still_s=30, loss=0.2, churn=0.02, parts_s=60, goal=Goal(2.6, 700, 3_000)),
+    "picnic": Scenario("the same crowd on a calm day", 200, "bridge", 60, 60, still_s=30,
+                       goal=Goal(2.2, 700, 0)),
     "storm": Scenario("churn, partitions, crashes and 20 % loss of links", 100, "rooms", 40, 60, loss=0.2,
                       churn=0.05, crashes=0.02, moves=0.02, splits=0.3, typed=1),
 }  # fmt: skip
@@ -89,6 +104,8 @@ class Outcome(NamedTuple):
     copies: float  # envelopes sent for each one that was new to who got it
     size: int  # bytes that arrived, all links together
     trace: str
+    slow_ms: int  # the 99th percentile of deliveries to who was connected
+    heals_ms: list[int]  # from the end of each partition until the connected had all
 
 
 class Day:
@@ -103,6 +120,7 @@ class Day:
         self._rng = random.Random(f"day {seed}")
         self._rooms = max(2, scenario.nodes // ROOM_SIZE)
         self._parted = False
+        self._heals_ms: list[int] = []
 
     def run(self) -> Outcome:
         """All three phases; AssertionError if anything that must hold does not."""
@@ -118,9 +136,23 @@ class Day:
         new = sum(machine.received for machine in machines)
         copies = sum(machine.sent for machine in machines) / max(new, 1)
         world = self.world
-        return Outcome(
-            len(world.texts), world.events, converge_ms, copies, world.wires.delivered, world.trace
+        delays = world.deliveries.delays_ms()
+        slow_ms = delays[len(delays) * 99 // 100]
+        goal = self.scenario.goal
+        outcome = Outcome(
+            len(world.texts),
+            world.events,
+            converge_ms,
+            copies,
+            world.wires.delivered,
+            world.trace,
+            slow_ms,
+            self._heals_ms,
         )
+        if goal is not None:
+            assert copies <= goal.copies and slow_ms <= goal.slow_ms, outcome
+            assert max(self._heals_ms, default=0) <= goal.heal_ms, outcome
+        return outcome
 
     # --- phases ---
 
@@ -136,6 +168,7 @@ class Day:
             for other in others:
                 self.world.ask(machine, "peer.add", address=str(other.address))
             self.world.run(self._rng.randint(1, 100), self.checks.every_second)
+        self.world.run(self.scenario.still_s * SECOND_MS, self.checks.every_second)
 
     def _home(self, machine: Machine) -> tuple[int, ...]:
         """The networks a laptop begins on, and comes back to."""
@@ -153,6 +186,7 @@ class Day:
     def _chaos(self) -> None:
         steps = self.scenario.chaos_s // self.scenario.step_s
         for step in range(steps):
+            self._part_by_time(step * self.scenario.step_s)
             due = self.scenario.posts * (step + 1) // steps - self.scenario.posts * step // steps
             self._faults()
             for _ in range(due):
@@ -167,6 +201,27 @@ class Day:
                 self.scenario.step_s * SECOND_MS
             )
             self.world.run(rest_ms, self.checks.every_second)
+
+    def _part_by_time(self, elapsed_s: int) -> None:
+        """Part the crowd in two at every other stretch of time, join it again, and watch it heal."""
+        parts_s = self.scenario.parts_s
+        if not parts_s or elapsed_s % parts_s:
+            return
+        half = len(self.world.machines) // 2
+        if elapsed_s // parts_s % 2:
+            sides = self._rng.sample(self.world.machines, half)
+            self.world.split([[], sides], notice=False)
+        elif elapsed_s:
+            for machine in self.world.machines:
+                machine.side = 0
+            on = {machine.number: machine.boot for machine in self.world.machines if machine.node is not None}
+            self._watch_heal(self.world.now_ms, list(self.world.texts), on)
+
+    def _watch_heal(self, healed_ms: int, texts: list[str], boots: dict[int, int]) -> None:
+        if self.world.deliveries.all_have(texts, boots):
+            self._heals_ms.append(self.world.now_ms - healed_ms)
+        else:
+            self.world.after(SECOND_MS // 10, self._watch_heal, healed_ms, texts, boots)
 
     def _post(self, machine: Machine) -> None:
         waits = {"wait": "held", "timeout": 10} if self._rng.random() < 0.2 else {}

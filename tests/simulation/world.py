@@ -43,6 +43,7 @@ from meshd.events import (
 )
 from meshd.ids import COMMONS_KEY, Address
 from meshd.limits import DIAL_MS
+from tests.simulation.deliveries import Deliveries
 from tests.simulation.machine import Machine, Moment, PowerCut
 from tests.simulation.wires import Wire, Wires
 
@@ -77,6 +78,7 @@ class World:
         self.machines = [
             Machine(number, folder / str(number), seed, COMMONS_KEY) for number in range(machines)
         ]
+        self.deliveries = Deliveries(self.wires, self.machines)
         for machine in self.machines:
             self._routes[machine.address] = machine
             machine.skew_ms = self.rng.randint(-skew_ms, skew_ms)
@@ -187,6 +189,7 @@ class World:
             assert writer is not None and writer.author == author, (
                 f"machine {machine.number} shows {identity.hex()[:8]}, which nobody wrote"
             )
+            self.deliveries.shown(text, machine, self.now_ms)
 
     # --- what people do ---
 
@@ -214,6 +217,7 @@ class World:
         """Post a text that nobody posted before, of at least `size` bytes."""
         text = f"post {len(self.texts)} ".ljust(size, ".")
         self.texts[text] = machine
+        self.deliveries.posted(text, machine, self.now_ms)
         self.command(machine, "post", channel=channel, text=text, **params)
 
     # --- laptops ---
@@ -313,6 +317,9 @@ class World:
 
     def split(self, sides: Iterable[Iterable[Machine]], *, notice: bool) -> None:
         """Part the machines: sides hear nothing of each other; who is on none stays with the first."""
+        self.deliveries.parted(self.now_ms)
+        for machine in self.machines:
+            machine.side = 0
         for number, side in enumerate(sides):
             for machine in side:
                 machine.side = number

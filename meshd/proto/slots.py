@@ -1,0 +1,61 @@
+"""Slots: how many links we hold, how many of them we dial, and which goes when another comes.
+
+The rule: LINKS_MAX open links in all. At least DIALLED_MIN of them are ours to choose, so that nobody who floods us
+with links chooses all our company, and with so many drawn at random any crowd is one mesh; at most INBOUND_MAX are
+accepted from strangers. Few laptops all link to each other: below LINKS_MIN we dial whoever there is.
+
+A link that has no room takes the place of the least useful of its own kind: the one over which the fewest envelopes
+came first lately, and of equals the younger one. Links that are too young to judge stay, and those the user asked for.
+What was dialled although there were links enough (to find those we never meet) takes a place in the same way, from
+LINKS_EASY links on, so that others find us with room to spare (protocol.md, "Who dials").
+"""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from meshd.limits import DIALLED_MIN, INBOUND_MAX, LASTING_MS, LINKS_EASY, LINKS_MAX, LINKS_MIN
+from meshd.proto.session import Session, State
+
+
+class Slot(NamedTuple):
+    """An open link, as one that may have to go."""
+
+    link: int
+    session: Session
+    usefulness: int  # envelopes that came over it first, lately
+    asked_for: bool  # by the user
+
+
+def room(sessions: Collection[Session]) -> int:
+    """How many more links may be dialled; one more than we keep, since a newcomer may be worth more than another.
+    Strangers who do not finish a handshake take no room from us."""
+    return LINKS_MAX + 1 - _taken(sessions)
+
+
+def wish(sessions: Collection[Session]) -> int:
+    """How many more links we would like to dial."""
+    taken, dialled = _taken(sessions), sum(session.dialled for session in sessions)
+    return min(max(DIALLED_MIN - dialled, LINKS_MIN - taken), LINKS_MAX - taken)
+
+
+def _taken(sessions: Collection[Session]) -> int:
+    return sum(session.dialled or session.state is State.OPEN for session in sessions)
+
+
+def making_room(others: Sequence[Slot], *, dialled: bool, mono_ms: int) -> tuple[bool, int | None]:
+    """Whether a new link has a place beside these, and the one that goes for it, if one should."""
+    ours = sum(slot.session.dialled for slot in others)
+    full = len(others) >= LINKS_MAX or (not dialled and len(others) - ours >= INBOUND_MAX)
+    crowded = dialled and ours >= DIALLED_MIN and len(others) >= LINKS_EASY
+    if not full and not crowded:
+        return True, None
+    kind = dialled and ours >= DIALLED_MIN
+    judged = [
+        slot
+        for slot in others
+        if slot.session.dialled == kind and mono_ms - slot.session.since_ms >= LASTING_MS
+    ]
+    judged = [slot for slot in judged if not slot.asked_for]
+    if not judged:
+        return not full, None
+    return True, min(judged, key=lambda slot: (slot.usefulness, -slot.session.since_ms)).link
