@@ -126,7 +126,6 @@ def test_one_link_announces_so_much_and_takes_no_room_from_others() -> None:
     announced = Announced()
     for short in ids(ANNOUNCED_MAX + 1):
         announced.heard(short, 1, 0, fresh=False)
-    announced.heard(C, 2, 0, fresh=False)
     (beyond,) = ids(1, ANNOUNCED_MAX)
     announced.heard(beyond, 2, 0, fresh=False)
     due = list(announced.due(GRAFT_MS))

@@ -105,6 +105,7 @@ def test_a_fresh_post_comes_at_once_and_is_acknowledged(pair):
     pair.peer.give([raw])
     out, pair.peer.out = pair.peer.out, b""
     pair.handle(BytesReceived(1, out))
+    pair.pass_time(20)
     assert key[4:24] in pair.peer.acknowledged
     assert envelopes(pair) == sorted(pair.peer.held.values())
 

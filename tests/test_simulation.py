@@ -23,7 +23,7 @@ from tests.simulation.machine import FragileCarry
 from tests.simulation.scenarios import SCENARIOS, run
 
 ROOT = Path(__file__).resolve().parent.parent
-LONG = ("crowd", "halves", "night", "storm")  # left to scripts/sim, but for the last
+LONG = ("crowd", "halves", "night", "picnic", "square", "storm")  # left to scripts/sim, but for the last three
 QUICK = [(name, seed) for name in SCENARIOS if name not in LONG for seed in (1, 2)]
 QUICK.remove(("walk", 2))
 
@@ -40,6 +40,15 @@ def test_100_nodes_with_churn_partitions_and_20_percent_loss_of_links_have_every
     storm = SCENARIOS["storm"]
     assert (storm.nodes, storm.loss) == (100, 0.2) and storm.churn and storm.splits
     assert run(storm, 1).converge_ms <= storm.heal_s * 1000
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["picnic", "square"])
+def test_a_crowd_in_a_square_has_everything_soon_and_in_few_copies(name: str) -> None:
+    """The goals are part of the scenario; here with a quarter of its laptops and of its time."""
+    day = SCENARIOS[name]
+    assert day.nodes == 200 and day.goal is not None
+    assert run(replace(day, nodes=50, posts=40, chaos_s=day.chaos_s // 2), 1).copies <= day.goal.copies
 
 
 @pytest.mark.real
