@@ -16,6 +16,7 @@ import pytest
 
 from meshd.events import Now
 from meshd.intake import Intake, Taken
+from meshd.proto.keyed import KeyedRounds
 from meshd.proto.rounds import Rounds
 from meshd.store.db import Database
 from meshd.store.log import Log
@@ -23,7 +24,7 @@ from tests.simulation.machine import FragileCarry
 from tests.simulation.scenarios import SCENARIOS, run
 
 ROOT = Path(__file__).resolve().parent.parent
-LONG = ("crowd", "halves", "night", "picnic", "square", "storm")  # left to scripts/sim, but for the last three
+LONG = ("crowd", "halves", "night", "picnic", "square", "storm")  # for scripts/sim, or marked real
 QUICK = [(name, seed) for name in SCENARIOS if name not in LONG for seed in (1, 2)]
 QUICK.remove(("walk", 2))
 
@@ -86,6 +87,8 @@ SMALL = replace(SCENARIOS["crash"], nodes=3, posts=20, chaos_s=30, heal_s=30)
 def test_it_notices_a_post_that_is_spread_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Rounds, "due", lambda self, mono_ms: [])
     monkeypatch.setattr(Rounds, "next_deadline", lambda self: None)
+    monkeypatch.setattr(KeyedRounds, "due", lambda self, mono_ms: [])
+    monkeypatch.setattr(KeyedRounds, "next_deadline", lambda self: None)
     with pytest.raises(AssertionError, match="no convergence"):
         run(replace(SCENARIOS["cut"], posts=20, heal_s=30), 1)
 
