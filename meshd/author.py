@@ -10,7 +10,7 @@ The author's name travels in the body of its first post of each incarnation in a
 from meshd import crypto, envelope, post
 from meshd.envelope import Envelope
 from meshd.hlc import Clock
-from meshd.limits import INCARNATION_MAX, KEEP_HOURS, PARENTS_MAX
+from meshd.limits import INCARNATION_MAX, KEEP_HOURS, KEEP_HOURS_MAX, PARENTS_MAX
 from meshd.post import HOUR_MS, Post, Text
 from meshd.store.log import Log
 
@@ -31,7 +31,9 @@ class Author:
         name = "" if sequence else self.name
         body = post.encode_text(Text(name, reply_to, text))
         own = previous or self._log.last_own(channel) or b""
-        heads = [head for head in self._log.heads(channel, PARENTS_MAX) if head != own]
+        # What is older has expired everywhere: named as a parent, it would be missed by whoever comes new.
+        living = max(0, wall_ms - KEEP_HOURS_MAX * HOUR_MS) << 16
+        heads = [head for head in self._log.heads(channel, PARENTS_MAX, living) if head != own]
         parents = ([own] if own else []) + heads
         hlc = self._clock.stamp(wall_ms)
         signed = post.encode(

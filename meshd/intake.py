@@ -22,7 +22,14 @@ from meshd.envelope import Envelope
 from meshd.errors import PeerError
 from meshd.events import Now
 from meshd.hlc import Clock
-from meshd.limits import EXPIRY_AHEAD_HOURS_MAX, HLC_AHEAD_MS, HLC_REFUSE_MS, STEP_BUDGET, UNTIMELY_MS
+from meshd.limits import (
+    EXPIRY_AHEAD_HOURS_MAX,
+    HELD_POSTS_MAX,
+    HLC_AHEAD_MS,
+    HLC_REFUSE_MS,
+    STEP_BUDGET,
+    UNTIMELY_MS,
+)
 from meshd.post import HOUR_MS
 from meshd.proto.keyset import KeySet
 from meshd.proto.message import SHORT_ID_SIZE
@@ -101,6 +108,12 @@ class Intake:
         if not self._keyset.insert(made.key):
             raise RuntimeError("a post of our own twice")
         return self._store([made], "own", now)[0]
+
+    def own_living(self, now: Now) -> list[bytes]:
+        """The keys of our own posts that others may come to hold, the newest last."""
+        if self._log is None:
+            return []
+        return self._log.own_living(now.wall_ms // HOUR_MS, HELD_POSTS_MAX)[::-1]
 
     def is_untimely(self, short: bytes, now: Now) -> bool:
         """Whether the envelope with this short id was refused for reasons of time less than UNTIMELY_MS ago."""

@@ -91,8 +91,7 @@ class Node:
         self.opened_ms: dict[int, int] = {}  # wall time at which each open session opened
         self.listening: tuple[Address, ...] = ()
         self.discovery = DiscoveryState("off", False, "not started")
-        self._instance = ""
-        self._static = (b"", b"")
+        self._instance, self._static = "", (b"", b"")
         self._now = now
         self._effects: list[Effect] = []
 
@@ -105,6 +104,7 @@ class Node:
         self.upkeep = Upkeep(self.carry, self.log, self.keyset, self.intake, self.indexing, self.time)
         self.author = Author(self.log, self.clock, self._entropy) if self.log else None
         self.exchange = Exchange(self.carry, self.keyset, self.intake, self._send, self._rng, now)
+        self.exchange.receipts.follow(self.intake.own_living(now))
 
     # --- in and out ---
 

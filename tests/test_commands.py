@@ -258,3 +258,30 @@ def test_sync_does_not_wait_for_a_peer_that_never_answers(table: Table, oak: Hom
 
 def test_a_method_that_does_not_exist_is_refused(oak: Home) -> None:
     assert refused(oak, "panic") is Code.usage
+
+
+def test_who_holds_a_post_is_counted_after_a_start_too(table: Table) -> None:
+    oak = table.home()
+    oak.post("alone")
+    oak.post("gone by then", keep="6h")
+    oak.stop()
+    oak.start()
+    elm = table.home()
+    table.link(oak, elm)
+    table.run(3_000)
+    (first, second) = oak.ask("read", channel="plaza")["posts"]
+    assert [each["held_by"] for each in (first, second)] == [{"contacts": 0, "others": 1}] * 2
+
+
+def test_what_expired_is_named_as_a_parent_by_nobody(table: Table) -> None:
+    oak, elm = table.home(), table.home()
+    for home in (oak, elm):
+        home.ask("channel.join", name="plaza")
+    table.link(oak, elm)
+    table.settle()
+    oak.post("long ago")
+    table.settle()
+    table.skew_ms = 8 * 24 * 3_600_000
+    identity = bytes.fromhex(elm.post("now"))
+    row = elm.log.row(identity)
+    assert row is not None and row.parents == b""

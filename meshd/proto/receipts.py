@@ -1,11 +1,12 @@
 """Receipts: which peers hold the posts made here.
 
 The rule: a peer that sends `have` or `give` for a post of ours holds it, and each link counts once. Only the newest
-HELD_POSTS_MAX posts since the start are followed (protocol.md, "Exchange").
+HELD_POSTS_MAX posts are followed (protocol.md, "Exchange").
 """
 
 from collections import OrderedDict
 
+from meshd.ids import key_reference
 from meshd.limits import HELD_POSTS_MAX
 
 
@@ -21,6 +22,11 @@ class Receipts:
         self._own[reference] = identity, set()
         if len(self._own) > HELD_POSTS_MAX:
             self._own.popitem(last=False)
+
+    def follow(self, keys: list[bytes]) -> None:
+        """Follow the posts of our own with these keys, which were made before the start."""
+        for key in keys:
+            self.posted(key_reference(key), key[8:])
 
     def held_by(self, link: int, reference: bytes) -> None:
         """The peer behind this link holds this, which may be a post of ours."""

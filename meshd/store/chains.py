@@ -41,6 +41,7 @@ SCHEMA_2 = (
     "ALTER TABLE absent ADD COLUMN until_hour INTEGER NOT NULL DEFAULT 0",
     "CREATE INDEX absent_until ON absent (until_hour)",
 )
+_CHAINS_LIVING = 256  # one for each start and channel: more than a week has
 CHAINS_MAX = 4096  # chains kept in memory after a commit: about 2 MiB
 
 
@@ -263,12 +264,13 @@ class Chains:
 
     # --- questions ---
 
-    def heads(self, channel: int, limit: int) -> list[bytes]:
-        """Ids of up to `limit` heads of a channel, newest first."""
+    def heads(self, channel: int, limit: int, since_hlc: int) -> list[bytes]:
+        """Ids of up to `limit` heads of a channel with that stamp or a later one, newest first."""
         self.flush()
         rows = self._database.read(
-            "SELECT tip FROM chain WHERE channel = ? AND covered = 0 ORDER BY tip_hlc DESC, tip DESC LIMIT ?",
-            (channel, limit),
+            "SELECT tip FROM chain WHERE channel = ? AND covered = 0 AND tip_hlc >= ?"
+            " ORDER BY tip_hlc DESC, tip DESC LIMIT ?",
+            (channel, since_hlc, limit),
         )
         return [tip for (tip,) in rows]
 
@@ -280,6 +282,21 @@ class Chains:
             (channel, author),
         )
         return rows[0][0] if rows else None
+
+    def living(self, author: int, hour: int, limit: int) -> list[tuple[int, bytes]]:
+        """(keep-until, id) of up to `limit` posts of an author that are kept past this hour, of the newest chains."""
+        self.flush()
+        found: list[tuple[int, bytes]] = []
+        for (number,) in self._database.read(
+            "SELECT number FROM chain WHERE channel IN (SELECT number FROM channel) AND author = ?"
+            " ORDER BY tip_hlc DESC LIMIT ?",
+            (author, _CHAINS_LIVING),
+        ):
+            found += self._database.read(
+                "SELECT keep_until, id FROM post WHERE chain = ? AND keep_until > ? ORDER BY sequence DESC LIMIT ?",
+                (number, hour, limit - len(found)),
+            )
+        return found
 
     def missing(self, channel: int) -> list[tuple[int | None, int]]:
         """(author number, or None for posts that nobody knows the author of; how many are missing)."""

@@ -11,9 +11,9 @@ The rules:
 - A post that is no text is kept and chained, but not shown: `after` and `latest` pass over it.
 - Nothing here hands out sequences: every start begins a new incarnation, so a restored or copied log is fine.
 
-Ids of authors and channels are long and few, so posts name them by small numbers. Names and tags are in
-`authors`; chains, holes, forks and heads in `chains`; the order in which posts are shown in `rows`; what waits for its
-time in `aside`; what is deleted in `expiry`; finding posts by their words in `search`.
+Ids of authors and channels are long and few, so posts name them by small numbers. Names and tags are in `authors`;
+chains, holes, forks and heads in `chains`; the order in which posts are shown in `rows`; their words in `search`;
+what waits for its time in `aside`; what is deleted in `expiry`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from meshd import crypto
 from meshd.errors import CallerError, Code
+from meshd.ids import envelope_key
 from meshd.post import Post, Text
 from meshd.store import aside, authors, chains, expiry, search
 from meshd.store.aside import Aside
@@ -88,6 +89,9 @@ class Log:
 
     seed: bytes  # of our identity, 32 bytes
     name: str
+    _opened: int
+    _last_hlc: int
+    _last_cursor: int
 
     def __init__(self, path: Path, key: bytes, durable: bool = True) -> None:
         self._load(Database(path, key, _MIGRATIONS, durable=durable))
@@ -97,8 +101,7 @@ class Log:
         """A new file for the identity with this 32-byte seed, whose owner goes by `name`."""
         database = Database.create(path, key, _MIGRATIONS, durable=durable)
         database.write("INSERT INTO node VALUES (1, ?, ?, 0, 0, 0)", (seed, name))
-        public, _ = crypto.ed25519_keypair(seed)
-        authors.insert_self(database, public, name)
+        authors.insert_self(database, crypto.ed25519_keypair(seed)[0], name)
         database.commit()
         log = cls.__new__(cls)
         log._load(database)
@@ -121,11 +124,8 @@ class Log:
     def _recall(self) -> None:
         """Read what is kept in memory, at opening and after a rollback."""
         read = self._database.read
-        self._opened: int
-        self._last_hlc: int
-        self._last_cursor: int
-        rows = read("SELECT opened, last_hlc, last_cursor FROM node")
-        ((self._opened, self._last_hlc, self._last_cursor),) = rows
+        (row,) = read("SELECT opened, last_hlc, last_cursor FROM node")
+        self._opened, self._last_hlc, self._last_cursor = row
         self._node_changed = False
         self._channels: dict[bytes, int] = dict(read("SELECT id, number FROM channel"))
         self._joined = {channel for (channel,) in read("SELECT id FROM channel WHERE joined")}
@@ -280,9 +280,13 @@ class Log:
         """The id of our own newest post in a channel, of whichever incarnation."""
         return self._chains.last_of(self._number(channel), SELF)
 
-    def heads(self, channel: bytes, limit: int) -> list[bytes]:
-        """Ids of posts in a channel without a known child, newest first."""
-        return self._chains.heads(self._number(channel), limit)
+    def own_living(self, hour: int, limit: int) -> list[bytes]:
+        """The keys of our newest posts that are kept past this hour."""
+        return [envelope_key(*each) for each in self._chains.living(SELF, hour, limit)]
+
+    def heads(self, channel: bytes, limit: int, since_hlc: int = 0) -> list[bytes]:
+        """Ids of posts in a channel without a known child, stamped then or later, newest first."""
+        return self._chains.heads(self._number(channel), limit, since_hlc)
 
     # --- posts going out ---
 
@@ -387,7 +391,7 @@ class Log:
 
     def prune(self, readable_from: int, hour: int, budget: int) -> Iterator[None]:
         """Delete, a slice at each step: others' posts stamped below that HLC, and gaps that stay."""
-        for number in [*sorted(self._channels.values()), None]:
+        for number in [*self._channels.values(), None]:
             yield from expiry.posts(self._database, self._chains, number, readable_from, budget)
         yield from self._chains.forget_absent(hour, budget)
 

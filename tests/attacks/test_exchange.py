@@ -54,6 +54,29 @@ def test_S01_two_posts_with_one_sequence_are_kept_shown_as_a_fork_and_passed_on(
         ]
 
 
+def test_S01_the_proof_spreads_through_who_is_not_in_the_channel(table: Table) -> None:
+    oak, ash, elm = table.home(), table.home(), table.home()
+    for home in (oak, elm):
+        home.ask("channel.join", name="plaza")
+    give(table, oak, said("yes", keep_until=HOUR + 6))
+    give(table, elm, said("no", keep_until=HOUR + 70))
+    table.link(oak, ash)
+    table.link(ash, elm)
+    table.run(10_000)
+    assert len(ash.raws()) == 2 and ash.log.count_posts() == 0
+    for home in (oak, elm):
+        assert sorted(home.texts()) == ["no", "yes"] and forked(home) == [True, True]
+    table.skew_ms = 7 * 3_600_000  # one of the two expires: who saw both still says so
+    for home in (oak, ash, elm):
+        home.ask("clock.confirm")
+    table.run(1_000)
+    assert [len(home.raws()) for home in (oak, ash, elm)] == [1, 1, 1]
+    for home in (oak, elm):
+        assert forked(home) == [True, True]
+    ash.ask("channel.join", name="plaza")
+    assert ash.texts() == ["no"] and forked(ash) == [False], "who has one of them can't know"
+
+
 def test_S01_another_incarnation_or_channel_is_no_fork(table: Table) -> None:
     oak = table.home()
     for name in ("plaza", "market"):
