@@ -42,6 +42,7 @@ SECTIONS = {
     "Peers": {
         "peer": "cli.peers:peer",
         "sync": "cli.peers:sync",
+        "bundle": "cli.bundles:bundle",
     },
 }
 
@@ -50,7 +51,6 @@ class Root(Group):
     """`mesh` itself: its help shows the commands in sections, close together, to fit a screen."""
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write_paragraph()
         for section, places in SECTIONS.items():
             commands = {name: self.get_command(context, name) for name in places}
             formatter.write_heading(section)

@@ -233,3 +233,11 @@ def pinged(document: Document) -> Iterator[str]:
 
 def synced(document: Document) -> Iterator[str]:
     yield f"{document['links']} links, {document['received']} received, {document['sent']} sent"
+
+
+def exported(document: Document) -> Iterator[str]:
+    yield f"{document['envelopes']} envelopes, {document['bytes']} bytes"
+
+
+def imported(document: Document) -> Iterator[str]:
+    yield ", ".join(f"{document[what]} {what}" for what in ("new", "known", "refused", "expired"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from meshd import documents, invite, queries
 from meshd.answers import Document, Method, Params, Waiting
+from meshd.carrying import Carrying
 from meshd.errors import CallerError, Code
 from meshd.events import Command, CommandBatch, Now, Reply, ReplyBatch
 from meshd.ids import Address, channel_name, network_id, public_channel_id
@@ -71,6 +72,7 @@ class Commands:
             "peer.ping": self._peer_ping,
             "sync": self._sync,
             **Reading(node).methods,
+            **Carrying(node).methods,
             "clock.confirm": self._clock_confirm,
         }
 

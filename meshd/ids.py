@@ -34,6 +34,8 @@ LABEL_DISCOVERY = b"meshd/1 discovery"
 LABEL_FINGERPRINT = b"meshd/1 identity words"
 LABEL_KEYSLOT = b"meshd/1 keyslot check"
 LABEL_INVITE = b"meshd/1 network invite"
+LABEL_BUNDLE = b"meshd/1 bundle"
+LABEL_BUNDLE_CHECK = b"meshd/1 bundle check"
 LABEL_KEYED = b"meshd/1 keyed round"
 
 # The open commons: everybody has this key, so it keeps nobody out. Treat what is said there as watched.

@@ -50,6 +50,15 @@ class Taken(NamedTuple):
     error: PeerError | None  # why the rest of the list was not looked at
 
 
+class Tally(NamedTuple):
+    """What came of envelopes that nobody is blamed for. `refused`: wrong, of another version, or too far ahead."""
+
+    new: int = 0
+    known: int = 0
+    refused: int = 0
+    expired: int = 0
+
+
 class Intake:
     """Owns the way of an envelope into the set, carry and log."""
 
@@ -102,6 +111,36 @@ class Intake:
                 key for key in known if key in self._keyset
             ]  # the good one behind a forged one is not held
         return Taken(self._store(accepted, via, now), known, forged or error)
+
+    def take_each(self, raws: Sequence[bytes], via: str, now: Now) -> Tally:
+        """Take in what is new among these, out of a file: what is wrong is left out, and not held against the rest."""
+        fine: list[tuple[bytes, bytes]] = []
+        known = refused = expired = 0
+        for raw in raws:
+            try:
+                parsed = envelope.parse(raw)
+            except PeerError:
+                parsed = None
+            if parsed is None:
+                refused += 1
+            elif now.synced and parsed.expiry_hour <= now.wall_ms // HOUR_MS:
+                expired += 1
+            elif self._out_of_time(parsed, now):
+                refused += 1
+            elif parsed.key in self._keyset:
+                known += 1
+            else:
+                fine.append((parsed.key, raw))
+        taken = self.take([raw for _, raw in fine], via, now)
+        new = len(taken.new)
+        if taken.error is not None:  # on from the first forged one, one by one
+            first = next(place for place, (key, _) in enumerate(fine) if key not in self._keyset)
+            refused += 1
+            for _, raw in fine[first + 1 :]:
+                taken = self.take([raw], via, now)
+                new += len(taken.new)
+                refused += taken.error is not None
+        return Tally(new, len(raws) - new - refused - expired, refused, expired)
 
     def add_own(self, made: Envelope, now: Now) -> tuple[int, bytes]:
         """Take in a post of our own; its arrival sequence and key."""

@@ -118,6 +118,10 @@ INDEX_LATEST_MS = 10_000  # it never gets quiet: a search would wait too long
 LOOK_UP_BUDGET = 2048  # ids looked up for one link in one event: about 10 ms
 STEP_BUDGET = 256  # posts a long step handles before it asks for a Wake
 
+# Bundles
+BUNDLE_SIZE_MAX = 2 * 1024**3  # bytes of a file that is imported: what a node has room for
+BUNDLE_SLICE_MAX = 256  # envelopes taken from a bundle, or put into one, in one event: 15 ms
+
 # Keyslot (protocol.md does not need it: a file of one home)
 KEYSLOT_MEM_BYTES = 256 * 1024 * 1024  # Argon2id memory, used and least accepted: what a laptop can spare
 KEYSLOT_PASSES = 3  # Argon2id passes, used and least accepted: 0.4 s a guess with that memory

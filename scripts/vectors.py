@@ -17,7 +17,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-import vectors_codec  # noqa: E402  (the checkout's own modules, found through the line above)
+import vectors_bundles  # noqa: E402  (the checkout's own modules, found through the line above)
+import vectors_codec  # noqa: E402
 import vectors_keyed  # noqa: E402
 import vectors_link  # noqa: E402
 import vectors_names  # noqa: E402
@@ -39,6 +40,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "session.json": vectors_session.session,
     "discovery.json": vectors_names.discovery,
     "invites.json": vectors_names.invites,
+    "bundles.json": vectors_bundles.bundles,
     vectors_reconcile.FILE: vectors_reconcile.vectors,
     "keyed.json": vectors_keyed.keyed,
 }

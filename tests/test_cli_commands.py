@@ -166,6 +166,30 @@ def test_a_command_is_its_method(
     assert json.loads(capsys.readouterr().out) == {"v": 1, **answer}
 
 
+BUNDLED: Script = {"new": 1, "known": 2, "refused": 3, "expired": 4, "whole": True}
+
+
+def test_a_bundle_is_named_by_its_absolute_path(
+    script: Any, capsys: Any, tmp_path: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = script({"bundle.export": {"envelopes": 3, "bytes": 99}, "bundle.import": BUNDLED})
+    assert run(["bundle", "export", "a", "--since", "2h", "--channel", "square"]) == 0
+    assert run(["bundle", "import", "../a"]) == 0
+    assert asked == [
+        ("bundle.export", {"file": f"{tmp_path}/a", "since": "2h", "channel": "square"}),
+        ("bundle.import", {"file": f"{tmp_path.parent}/a"}),
+    ]
+    assert capsys.readouterr() == ("3 envelopes, 99 bytes\n1 new, 2 known, 3 refused, 4 expired\n", "")
+
+
+def test_a_bundle_that_is_not_whole_is_no_failure_but_said(script: Any, capsys: Any) -> None:
+    script({"bundle.import": {**BUNDLED, "whole": False}})
+    assert run(["bundle", "import", "a", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["whole"] is False and "cut off or damaged" in err
+
+
 def test_show_says_where_a_post_comes_from(script: Any, capsys: Any) -> None:
     shown = {**POST, "signature": "valid", "first_seen": POST["time"], "via": "10.0.0.2:\x1b4", "parents": [ID],
              "forked": False}  # fmt: skip

@@ -18,6 +18,7 @@ from meshd.noise import CipherState
 from meshd.proto import message as msg
 from meshd.proto.frame import FrameReader, FrameWriter
 from meshd.proto.session import Session, State
+from meshd.store import bundle
 from scripts import vectors, vectors_link, vectors_posts, vectors_session
 from tests.wire_vectors import b, folder, load, named
 
@@ -63,6 +64,24 @@ def test_invites():
 def test_refused_invite(vector):
     with pytest.raises(CallerError):
         invite.decode(vector["invite"])
+
+
+@pytest.mark.parametrize("vector", named(load("bundles.json")["files"]))
+def test_bundle(vector):
+    for size in (1, 7, 10_000):  # the pieces it is read in
+        reader = bundle.Reader(b(load("bundles.json")["network_key"]))
+        content = b(vector["bundle"])
+        found = [raw for at in range(0, len(content), size) for raw in reader.feed(content[at : at + size])]
+        reader.close()
+        assert ([raw.hex() for raw in found], reader.whole) == (vector["entries"], vector["whole"])
+
+
+@pytest.mark.parametrize("vector", named(load("bundles.json")["refused"]))
+def test_refused_bundle(vector):
+    reader = bundle.Reader(b(load("bundles.json")["network_key"]))
+    with pytest.raises(CallerError):
+        reader.feed(b(vector["bundle"]))
+        reader.close()
 
 
 def test_discovery():

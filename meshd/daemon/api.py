@@ -260,6 +260,26 @@ class Synced(TypedDict):
     sent: int
 
 
+class Exported(TypedDict):
+    """What a bundle holds, and its size."""
+
+    v: int
+    envelopes: int
+    bytes: int
+
+
+class Imported(TypedDict):
+    """What became of a bundle's envelopes. `refused`: wrong, of a newer version, or dated too far ahead. `whole` is
+    false if the file is cut off or damaged: what comes before that was imported."""
+
+    v: int
+    new: int
+    known: int
+    refused: int
+    expired: int
+    whole: bool
+
+
 class Subscribed(TypedDict):
     """The number that the notifications of this subscription carry."""
 

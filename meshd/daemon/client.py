@@ -12,14 +12,14 @@ Answers are sent before notifications, hence `{subscription}` before the first o
 one slice each, in turn.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from meshd import limits
-from meshd.daemon import api
+from meshd.daemon import api, carrier
 from meshd.daemon.request import Request, Wrong, check, decode, error_text, id_of, result_text
 from meshd.daemon.subscription import Subscription
 from meshd.errors import CallerError, Code
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _CHUNK_SIZE = 64 * 1024
 _TOO_LONG = CallerError(Code.refused, "the answer is over 8 MiB: ask for less at a time")
 
+Carry = Callable[[carrier.Ask, bytes, dict[str, Any]], Awaitable[dict[str, Any]]]
 Answer = Callable[[str], None]  # takes one answer as text, empty where none is wanted
 
 
@@ -53,6 +54,7 @@ class Client:
         """Read and answer until the connection ends."""
         try:
             async with self._stream, trio.open_nursery() as nursery:
+                self._nursery = nursery
                 nursery.start_soon(self._write)
                 await self._read()
                 self._ended = True
@@ -130,6 +132,10 @@ class Client:
         def on_replies(replies: list[Reply]) -> None:
             answer(self._text(request, replies[0]))
 
+        carried = {"bundle.import": carrier.import_, "bundle.export": carrier.export}
+        if request.method in carried:
+            self._nursery.start_soon(self._carry, carried[request.method], request.params, on_replies)
+            return
         local = {"subscribe": self._subscribe, "unsubscribe": self._unsubscribe, "down": self._down}
         if request.method not in local:
             self._ask(Command(self._rpc.number(), request.method, request.params), on_replies)
@@ -197,6 +203,36 @@ class Client:
         if self._subscriptions.pop(params["subscription"], None) is None:
             raise CallerError(Code.not_found, "there is no such subscription on this connection")
         return {}
+
+    async def _carry(
+        self, carry: Carry, params: dict[str, Any], on_replies: Callable[[list[Reply]], None]
+    ) -> None:
+        """Read or write a bundle. Its slices are commands of this client, one after the other."""
+        number = self._rpc.number()  # under way as a whole, so that a client has only so many files open
+        self._waiting.add(number)
+        try:
+            reply = Reply(number, await carry(self._slice, self._rpc.feed.network_key, params))
+        except CallerError as error:
+            reply = Reply(number, None, error)
+        self._waiting.discard(number)
+        self._room.set()
+        on_replies([reply])
+
+    async def _slice(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """The core's answer to a command of the daemon's own."""
+        answered: list[Reply] = []
+        there = trio.Event()
+
+        def on_replies(replies: list[Reply]) -> None:
+            answered.extend(replies)
+            there.set()
+
+        self._ask(Command(self._rpc.number(), method, params), on_replies)
+        await there.wait()
+        result, error = answered[0].result, answered[0].error
+        if result is None:
+            raise error or CallerError(Code.error, "there is no answer")
+        return {name: value for name, value in result.items() if name != "v"}
 
     def _down(self, params: dict[str, Any]) -> dict[str, Any]:
         self._stops = True

@@ -16,6 +16,11 @@ class Feed:
     def __init__(self, node: Node) -> None:
         self._node = node
 
+    @property
+    def network_key(self) -> bytes:
+        """That of the network, 32 bytes."""
+        return self._node.carry.network_key
+
     def channel_id(self, text: str) -> bytes:
         """The id of the channel a client names; CallerError(not_found, usage, locked)."""
         return self._node.channel_id(text)

@@ -10,7 +10,9 @@ from meshd.daemon.api import (
     Channels,
     Confirmed,
     Empty,
+    Exported,
     Identity,
+    Imported,
     Invite,
     MissingNotice,
     Peers,
@@ -107,6 +109,20 @@ METHODS: dict[str, Method] = {
         {"wait": Param((bool,), "answer when it is done")}, Synced, "reconciles with all links now"
     ),
     "clock.confirm": Method({}, Confirmed, "says that this machine's clock is right"),
+    "bundle.export": Method(
+        {
+            "file": Param((str,), "an absolute path where nothing is yet", required=True),
+            "since": Param((str,), "only what was posted in the last 30m, 2h, 3d"),
+            "channel": Param((str,), "only this channel"),
+        },
+        Exported,
+        "writes what is carried into a file",
+    ),
+    "bundle.import": Method(
+        {"file": Param((str,), "an absolute path", required=True)},
+        Imported,
+        "takes in what a file holds, checked like what comes by a link",
+    ),
     "subscribe": Method(
         {
             "channel": Param((str,), "only this channel"),
