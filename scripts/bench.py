@@ -23,9 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import bench_backlog
 import bench_idle
 import bench_live
+import bench_memory
 import bench_post
 import bench_reconcile
 import bench_search
+import bench_start
+import bench_sustained
 
 from meshd import crypto
 from meshd.store.carry import Carry
@@ -37,6 +40,9 @@ BENCHES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "post": bench_post.run,
     "idle": bench_idle.run,
     "search": bench_search.run,
+    "sustained": bench_sustained.run,
+    "start": bench_start.run,
+    "memory": bench_memory.run,
 }
 
 
