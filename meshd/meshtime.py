@@ -31,14 +31,15 @@ POSSIBLE_MS = (
 )  # past the build: nobody runs a meshd so old, but flat batteries show any year
 CONTACTS_MIN = 3  # contacts who must agree to move mesh time: two may be one person's laptops
 
+_WEIGH_MS = 1_000  # hellos tell hours: what drifts less is not looked at again
+
 _SET = "set this machine's clock"
 
 
 class Said(NamedTuple):
-    """What one hello said of the time, and when we heard it."""
+    """What one hello said of the time: wall time less the monotonic time at which we heard it, milliseconds."""
 
-    hour: int
-    mono_ms: int
+    ahead_ms: int
     is_contact: bool
 
 
@@ -52,6 +53,9 @@ class MeshTime:
         self._jumped = seen_ms > 0 and now.wall_ms - seen_ms > JUMP_MS
         self._machine = now
         self._ahead_ms = now.wall_ms - now.mono_ms
+        self._weighed_ms: int | None = (
+            None  # `_ahead_ms` when the hellos were weighed against it, None: not yet
+        )
         self._start_ms = now.mono_ms
         self.state = "unsynced"
         self.off_ms = 0  # what the hellos say, less the wall clock; 0 if they agree with it
@@ -63,7 +67,8 @@ class MeshTime:
         if not self._is_possible(hour * HOUR_MS):
             return  # a node that does not know the time says 0; one that is wrong helps nobody
         self._said.pop(source, None)
-        self._said[source] = Said(hour, mono_ms, is_contact)
+        self._said[source] = Said(hour * HOUR_MS - mono_ms, is_contact)
+        self._weighed_ms = None
         if len(self._said) > HELLOS_MAX:
             self._said.popitem(last=False)
 
@@ -73,6 +78,7 @@ class MeshTime:
         if not self._is_possible(now.wall_ms):
             raise CallerError(Code.refused, f"the clock can't be right: {_SET} first, then try again")
         self._said.clear()
+        self._weighed_ms = None
         self.seen_ms, self._ahead_ms, self._jumped = now.wall_ms, now.wall_ms - now.mono_ms, False
         self.read(now)
 
@@ -84,17 +90,16 @@ class MeshTime:
         if abs(ahead_ms - self._ahead_ms) > JUMP_MS:
             self._jumped = True
         self._ahead_ms = ahead_ms
-        said = [each.hour * HOUR_MS + now.mono_ms - each.mono_ms for each in self._said.values()]
-        agreeing = [self._agree(time_ms, now.wall_ms) for time_ms in said]
-        self.off_ms = _median(said) - now.wall_ms if said and not any(agreeing) else 0
+        if self._weighed_ms is None or abs(ahead_ms - self._weighed_ms) > _WEIGH_MS:
+            self._weigh(ahead_ms)
         self.is_known = True
-        if (contacts_ms := self._contacts_ms(now)) is not None:
-            self.state, mesh_ms = "ok", contacts_ms
+        if self._contacts_ms is not None:
+            self.state, mesh_ms = "ok", self._contacts_ms + now.mono_ms
         elif self._is_possible(now.wall_ms) and now.wall_ms >= self.seen_ms - JUMP_MS:
-            self._jumped = self._jumped and not any(agreeing)
+            self._jumped = self._jumped and not self._agrees
             self.state, mesh_ms = "jumped" if self._jumped else "ok", now.wall_ms
-        elif said:
-            self.state, mesh_ms = "unsynced", _median(said)
+        elif self._said:
+            self.state, mesh_ms = "unsynced", self._median_ms + now.mono_ms
         else:  # no earlier than this, and that is all we know
             self.state, self.is_known = "unsynced", False
             mesh_ms = max(self._build_ms, self.seen_ms) + now.mono_ms - self._start_ms
@@ -126,22 +131,27 @@ class MeshTime:
     def _is_possible(self, wall_ms: int) -> bool:
         return self._build_ms <= wall_ms < self._build_ms + POSSIBLE_MS
 
-    def _agree(self, said_ms: int, wall_ms: int) -> bool:
-        """Whether a clock that said the beginning of an hour agrees with another, as far as hours can tell."""
-        return -HOUR_MS <= wall_ms - said_ms < 2 * HOUR_MS
+    def _weigh(self, ahead_ms: int) -> None:
+        """What the hellos come to, against a wall clock so far ahead of the monotonic one."""
+        self._weighed_ms = ahead_ms
+        said = list(self._said.values())
+        agreeing = [_agree(each.ahead_ms, ahead_ms) for each in said]
+        self._agrees = any(agreeing)  # one of them with the wall clock
+        self._median_ms = _median([each.ahead_ms for each in said]) if said else 0
+        self.off_ms = self._median_ms - ahead_ms if said and not self._agrees else 0
+        self._contacts_ms: int | None = (
+            None  # on which enough contacts agree, all of whom the wall clock contradicts
+        )
+        contacts = [each.ahead_ms for each in said if each.is_contact]
+        if len(contacts) >= CONTACTS_MIN and not any(_agree(each, ahead_ms) for each in contacts):
+            middle_ms = _median(contacts)
+            if sum(abs(each - middle_ms) <= HOUR_MS for each in contacts) >= CONTACTS_MIN:
+                self._contacts_ms = middle_ms
 
-    def _contacts_ms(self, now: Now) -> int | None:
-        """The time on which enough contacts agree, all of whom the wall clock contradicts."""
-        said = [
-            each.hour * HOUR_MS + now.mono_ms - each.mono_ms
-            for each in self._said.values()
-            if each.is_contact
-        ]
-        if len(said) < CONTACTS_MIN or any(self._agree(time_ms, now.wall_ms) for time_ms in said):
-            return None
-        middle_ms = _median(said)
-        near = [time_ms for time_ms in said if abs(time_ms - middle_ms) <= HOUR_MS]
-        return middle_ms if len(near) >= CONTACTS_MIN else None
+
+def _agree(said_ms: int, clock_ms: int) -> bool:
+    """Whether who said the beginning of an hour agrees with a clock, as far as hours can tell."""
+    return -HOUR_MS <= clock_ms - said_ms < 2 * HOUR_MS
 
 
 def _median(times: list[int]) -> int:

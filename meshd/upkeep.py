@@ -27,7 +27,8 @@ class Upkeep:
         indexing: Indexing,
         time: MeshTime,
     ) -> None:
-        self._carry, self._intake, self._indexing, self._time = carry, intake, indexing, time
+        self._carry, self._log, self._time = carry, log, time
+        self._intake, self._indexing = intake, indexing
         self.retention = Retention(carry, log, keyset)
 
     def go_on(self, now: Now) -> None:
@@ -37,6 +38,8 @@ class Upkeep:
         self._intake.release(now)
         if self._time.state == "ok":
             self.retention.step(now)
+            if self.retention.is_through and self._log is not None:
+                self._intake.advanced = self._log.last_cursor()  # gaps that nobody can fill are gone
         self._indexing.go_on(now)
         if self._time.seen_ms - self._carry.seen_ms() >= SEEN_MS:
             self.note_time()

@@ -16,12 +16,15 @@ import pytest
 
 from meshd.events import Now
 from meshd.intake import Intake, Taken
+from meshd.limits import HLC_AHEAD_MS
+from meshd.post import HOUR_MS
 from meshd.proto.keyed import KeyedRounds
 from meshd.proto.rounds import Rounds
 from meshd.store.db import Database
 from meshd.store.log import Log
 from tests.simulation.machine import FragileCarry
-from tests.simulation.scenarios import SCENARIOS, run
+from tests.simulation.scenarios import SCENARIOS, TEN_YEARS_MS, run
+from tests.simulation.world import EPOCH_MS, World
 
 ROOT = Path(__file__).resolve().parent.parent
 LONG = ("crowd", "halves", "night", "picnic", "square", "storm")  # for scripts/sim, or marked real
@@ -61,6 +64,54 @@ def test_a_seed_has_one_trace_under_three_hash_seeds() -> None:
         ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
         traces.add(ran.stdout.partition("trace ")[2].partition(",")[0])
     assert len(traces) == 1 and len(traces.pop()) == 32
+
+
+def test_laptops_at_1970_and_ten_years_ahead_take_part_within_a_minute(tmp_path: Path) -> None:
+    world = World(1, 6, tmp_path)
+    wrong = world.machines[:2]
+    wrong[0].skew_ms, wrong[1].skew_ms = -EPOCH_MS, TEN_YEARS_MS
+    for machine in world.machines:
+        machine.segments = (1,)
+        world.turn_on(machine)
+    for machine in wrong:
+        world.post(machine)  # refused: nobody told the time yet
+        assert not machine.acknowledged
+    world.post(world.machines[5])
+    world.run(60_000)
+    for machine in wrong:
+        assert world.ask(machine, "status")["clock"]["state"] == "unsynced"
+        world.post(machine)
+        assert len(machine.acknowledged) == 1
+    world.run(2_000)
+    for machine in world.machines:
+        rows = machine.log.after(0, None, 10)
+        assert len(rows) == 3
+        for row in rows:
+            assert 0 <= EPOCH_MS + world.now_ms - (row.hlc >> 16) < HOUR_MS + 60_000
+            assert row.hlc >> 16 <= row.first_seen_ms
+
+
+def test_laptops_that_are_nearly_a_day_off_are_warned_and_carry_all_that_others_do(tmp_path: Path) -> None:
+    world = World(2, 5, tmp_path)
+    ahead, behind, *others = world.machines
+    ahead.skew_ms, behind.skew_ms = 20 * HOUR_MS, -20 * HOUR_MS
+    for machine in world.machines:
+        machine.segments = (1,)
+        world.turn_on(machine)
+    world.run(60_000)
+    for machine, off_h in ((ahead, -20), (behind, 20)):
+        clock = world.ask(machine, "status")["clock"]
+        assert clock["state"] == "ok" and abs(clock["off_s"] / 3600 - off_h) <= 1 and clock["advice"]
+    for machine in world.machines:
+        world.post(machine)
+    world.run(10_000)
+    assert all(len(machine.on.keyset) == 5 for machine in world.machines)
+    for machine in others:
+        writers = {row.author for row in machine.log.after(0, None, 10)}
+        assert writers == {each.author for each in (behind, *others)}, "what is ahead waits for its time"
+        assert machine.on.intake.release_ms == pytest.approx(
+            EPOCH_MS + 20 * HOUR_MS - HLC_AHEAD_MS, abs=100_000
+        )
 
 
 def test_two_seeds_have_two_traces() -> None:
