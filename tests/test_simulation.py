@@ -91,7 +91,7 @@ def test_laptops_at_1970_and_ten_years_ahead_take_part_within_a_minute(tmp_path:
             assert row.hlc >> 16 <= row.first_seen_ms
 
 
-def test_laptops_that_are_nearly_a_day_off_are_warned_and_carry_all_that_others_do(tmp_path: Path) -> None:
+def test_laptops_that_are_nearly_a_day_off_are_warned_and_take_part(tmp_path: Path) -> None:
     world = World(2, 5, tmp_path)
     ahead, behind, *others = world.machines
     ahead.skew_ms, behind.skew_ms = 20 * HOUR_MS, -20 * HOUR_MS
@@ -105,7 +105,8 @@ def test_laptops_that_are_nearly_a_day_off_are_warned_and_carry_all_that_others_
     for machine in world.machines:
         world.post(machine)
     world.run(10_000)
-    assert all(len(machine.on.keyset) == 5 for machine in world.machines)
+    # By the clock that is behind, a post from the one ahead is nearly two days early: it comes when it is time.
+    assert [len(machine.on.keyset) for machine in world.machines] == [5, 4, 5, 5, 5]
     for machine in others:
         writers = {row.author for row in machine.log.after(0, None, 10)}
         assert writers == {each.author for each in (behind, *others)}, "what is ahead waits for its time"
