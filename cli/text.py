@@ -199,7 +199,12 @@ def shown(document: Document) -> Iterator[str]:
     yield inert(f"signature   {said}")
     if document["forked"]:
         yield click.style("forked      its author signed two different posts with this number", fg="yellow")
-    yield inert(f"first seen  {local_time(document['first_seen'])}, by {document['via']}")
+    via = {
+        "own": "written here",
+        "bundle": "by a bundle",
+        "carry": "carried before it could be read",
+    }.get(document["via"], f"by {document['via']}")
+    yield inert(f"first seen  {local_time(document['first_seen'])}, {via}")
     yield f"expires     {local_time(document['expires'])}"
     yield inert(f"parents     {', '.join(parent[:8] for parent in document['parents']) or 'none'}")
 

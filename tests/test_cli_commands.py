@@ -140,6 +140,16 @@ def test_following_shows_text_without_cursors(script: Any, capsys: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("via", "said"), [("own", "written here"), ("bundle", "by a bundle"), ("carry", "carried")]
+)
+def test_show_says_how_a_post_came(via: str, said: str, script: Any, capsys: Any) -> None:
+    came = {"signature": "valid", "first_seen": POST["time"], "via": via, "parents": [], "forked": False}
+    script({"show": {**POST, **came}})
+    run(["show", ID])
+    assert f", {said}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("args", "method", "params", "answer", "lines"),
     [
         (["channel", "list"], "channel.list", {}, CHANNELS, ["square\tpublic\t2"]),
@@ -203,7 +213,7 @@ def test_show_says_where_a_post_comes_from(script: Any, capsys: Any) -> None:
     script({"show": {**shown, "signature": "was-valid", "forked": True}})
     run(["show", ID])
     out = capsys.readouterr().out
-    assert "verified when it came" in out and "two different posts" in out
+    assert "by 10.0.0.2" in out and "verified when it came" in out and "two different posts" in out
 
 
 def test_status_names_what_matters(script: Any, capsys: Any) -> None:

@@ -10,7 +10,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
 from meshd.ids import ID_SIZE
-from meshd.store.db import Database
+from meshd.store.db import Database, marks, slices
 
 # CROSS JOIN keeps the posts outermost, so that they come in the order of the index that finds them.
 _SELECT = """SELECT p.cursor, p.id, c.id, c.name, c.kind, a.key, a.name, h.incarnation, p.sequence, p.parents, p.hlc,
@@ -100,9 +100,9 @@ def latest(database: Database, channels: Sequence[int], hlc: int, limit: int) ->
     """The newest `limit` texts of these channels (their numbers) that are stamped `hlc` or later, in causal order."""
     reached = _reach(database, channels, hlc, limit)
     rows: list[Row] = []
-    for number in channels:
-        where = "WHERE p.channel = ? AND p.hlc >= ? AND p.text IS NOT NULL"
-        rows += select(database, where, (number, reached, limit), "p.hlc DESC, p.id DESC")
+    for some in slices(channels):
+        where = f"WHERE p.channel IN {marks(some)} AND p.hlc >= ? AND p.text IS NOT NULL"
+        rows += select(database, where, (*some, reached, limit), "p.hlc DESC, p.id DESC")
     rows.sort(key=by_time)
     return causal(rows[-limit:] if limit else [])
 
