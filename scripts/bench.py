@@ -1,14 +1,17 @@
-"""`scripts/bench [NAME]…`: the benchmarks, one JSON object a line, all of them without a name.
+"""`scripts/bench [NAME]… [--plots DIR]`: the benchmarks, one JSON object a line; without a name all that have goals.
 
 The rule: an absolute time means little on a shared laptop, so every line carries the calibration of the same run:
 how many raw Ed25519 signatures one core verifies a second, and what one durable SQLCipher commit costs. Goals are in
 those terms; `met` says whether this run met them. Daemons are real processes on loopback with homes in a temporary
 folder, on the disk that holds it; the last reader is a client of the RPC socket, like any other.
 
+`growth` has no goals and takes minutes, so it runs only when it is named, or for `--plots DIR`, which draws it.
+
 It measures one machine that does nothing else. It does not measure Wi-Fi, and says nothing about many nodes
 (`scripts/sim` does).
 """
 
+import argparse
 import json
 import statistics
 import sys
@@ -21,6 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import bench_backlog
+import bench_growth
 import bench_idle
 import bench_live
 import bench_memory
@@ -29,6 +33,7 @@ import bench_reconcile
 import bench_search
 import bench_start
 import bench_sustained
+import plots
 
 from meshd import crypto
 from meshd.store.carry import Carry
@@ -44,6 +49,7 @@ BENCHES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "start": bench_start.run,
     "memory": bench_memory.run,
 }
+OPTIONAL = {"growth": bench_growth.run}
 
 
 BACKLOG_RATIO_GOAL = 0.35  # posts a second, of raw verifications a second
@@ -77,19 +83,33 @@ def commit_ms() -> float:
     return round(statistics.median(taken), 3)
 
 
-def main(names: list[str]) -> int:
+def main(argv: list[str]) -> int:
     """Runs the benchmarks with these names; 2 if there is none of that name, 1 if a goal was missed."""
-    unknown = [name for name in names if name not in BENCHES]
+    every = BENCHES | OPTIONAL
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Benchmarks; one JSON object a line.")
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"one of {', '.join(every)}")
+    parser.add_argument("--plots", metavar="DIR", type=Path, help="draw growth there as PNG")
+    options = parser.parse_args(argv)
+    unknown = [name for name in options.names if name not in every]
     if unknown:
-        print(f"there is no benchmark {unknown[0]}; there are: {', '.join(BENCHES)}", file=sys.stderr)
-        return 2
+        parser.error(f"there is no benchmark {unknown[0]}; there are: {', '.join(every)}")
+    names = options.names or list(BENCHES)
+    if options.plots is not None:
+        plots.require()
+        names = list(dict.fromkeys([*options.names, "growth"]))
     missed = False
-    for name in names or BENCHES:
+    grown = []
+    for name in names:
         calibration = {"verifies_s": verifies_a_second(), "commit_ms": commit_ms()}
-        for figures in BENCHES[name]():
+        for figures in every[name]():
             line = judge(figures, calibration)
             missed |= not line.get("met", True)
             print(json.dumps(line), flush=True)
+            if name == "growth":
+                grown.append(line)
+    if options.plots is not None:
+        for made in plots.draw(grown, options.plots):
+            print(made, file=sys.stderr)
     return int(missed)
 
 

@@ -36,6 +36,7 @@ _AUTHORS = 200  # each in one channel, in turn
 _KEEP_HOURS = 72
 _SPAN_MS = 6 * HOUR_MS  # the first post is so old
 _SLICE = 4096  # posts in one transaction
+_CACHE_KIB = 256 * 1024  # while a home is made: holds the indexes by id, whose pages are hit at random
 _PASSPHRASE = b"correct horse battery staple"
 _FOLDER = tempfile.TemporaryDirectory(prefix="meshd-bench-")
 
@@ -59,6 +60,8 @@ def home(posts: int) -> Path:
     slot = keyslot.read(path)
     keys = keyslot.open(slot, keyslot.parameters(slot).stretch(_PASSPHRASE))
     carry, log = Carry(made.carry, keys.carry, durable=False), Log(made.log, keys.log, durable=False)
+    for store in (carry, log):
+        store._database.read(f"PRAGMA cache_size = -{_CACHE_KIB}")
     for name in CHANNELS:
         log.join(_channel_id(name), name, "public")
     source = _posts(posts)
