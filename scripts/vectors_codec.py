@@ -5,6 +5,7 @@ its bytes have one thing wrong.
 """
 
 from vectors_fixed import HOUR_MS, NOW_MS, Vector, require_refusal
+from vectors_time import mesh_time
 
 from meshd import codec
 from meshd.events import Now
@@ -137,6 +138,7 @@ def time() -> Vector:
     moments = (start, start + HOUR_MS - soon - 1, start + HOUR_MS - soon, start + HOUR_MS - 1)
     return {
         "clock": steps,
+        "mesh_time": mesh_time(),
         "hours": [
             {
                 "wall_ms": wall_ms,

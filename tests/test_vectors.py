@@ -13,6 +13,7 @@ from meshd.exchange import Exchange
 from meshd.hlc import Clock
 from meshd.ids import Address
 from meshd.limits import REKEY_RECORDS
+from meshd.meshtime import MeshTime
 from meshd.net.mdns import read_packet
 from meshd.noise import CipherState
 from meshd.proto import message as msg
@@ -20,6 +21,7 @@ from meshd.proto.frame import FrameReader, FrameWriter
 from meshd.proto.session import Session, State
 from meshd.store import bundle
 from scripts import vectors, vectors_link, vectors_posts, vectors_session
+from tests import independent_time
 from tests.wire_vectors import b, folder, load, named
 
 
@@ -185,6 +187,20 @@ def test_time():
     exchange = Exchange.__new__(Exchange)
     for each in load("time.json")["hours"]:
         assert exchange.floor_hour(Now(0, each["wall_ms"])) == each["floor_hour"]
+
+
+@pytest.mark.parametrize("vector", named(load("time.json")["mesh_time"]))
+def test_mesh_time(vector):
+    wall_ms, mono_ms, hellos = vector["wall_ms"], vector["mono_ms"], vector["hellos"]
+    time = MeshTime(Now(0, wall_ms), vector["last_known_ms"], build_ms=vector["released_ms"])
+    for peer, (at_ms, hour, is_contact) in enumerate(hellos):
+        time.heard(peer, hour, at_ms, is_contact=is_contact)
+    read = time.read(Now(mono_ms, wall_ms + mono_ms))
+    found = time.state, read.wall_ms if time.is_known else None
+    assert found == (vector["state"], vector["mesh_ms"])
+    assert found == independent_time.mesh_time(
+        vector["released_ms"], vector["last_known_ms"], wall_ms, hellos, mono_ms
+    )
 
 
 # --- the link ---

@@ -41,7 +41,6 @@ SCHEMA_2 = (
     "ALTER TABLE absent ADD COLUMN until_hour INTEGER NOT NULL DEFAULT 0",
     "CREATE INDEX absent_until ON absent (until_hour)",
 )
-_CHAINS_LIVING = 256  # one for each start and channel: more than a week has
 CHAINS_MAX = 4096  # chains kept in memory after a commit: about 2 MiB
 
 
@@ -284,18 +283,22 @@ class Chains:
         return rows[0][0] if rows else None
 
     def living(self, author: int, hour: int, limit: int) -> list[tuple[int, bytes]]:
-        """(keep-until, id) of up to `limit` posts of an author that are kept past this hour, of the newest chains."""
+        """(keep-until, id) of those of an author's newest `limit` posts that are kept past this hour."""
         self.flush()
         found: list[tuple[int, bytes]] = []
         for (number,) in self._database.read(
             "SELECT number FROM chain WHERE channel IN (SELECT number FROM channel) AND author = ?"
-            " ORDER BY tip_hlc DESC LIMIT ?",
-            (author, _CHAINS_LIVING),
+            " ORDER BY tip_hlc DESC",
+            (author,),
         ):
-            found += self._database.read(
-                "SELECT keep_until, id FROM post WHERE chain = ? AND keep_until > ? ORDER BY sequence DESC LIMIT ?",
-                (number, hour, limit - len(found)),
+            rows = self._database.read(
+                "SELECT keep_until, id FROM post WHERE chain = ? ORDER BY sequence DESC LIMIT ?",
+                (number, limit),
             )
+            found += [(until, post_id) for until, post_id in rows if until > hour]
+            limit -= len(rows)
+            if limit <= 0:
+                break
         return found
 
     def missing(self, channel: int) -> list[tuple[int | None, int]]:
