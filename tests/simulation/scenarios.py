@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from meshd.limits import DEAD_MS, KEEP_HOURS
 from tests.simulation.checks import Checks
+from tests.simulation.growth import Growth
 from tests.simulation.machine import Machine, Moment
 from tests.simulation.world import EPOCH_MS, SECOND_MS, World
 
@@ -65,6 +66,7 @@ class Scenario:
     skew_ms: int = 0  # of wall clocks, at most
     jumps: float = 0.0  # a wall clock is set anew
     wrong: tuple[int, ...] = ()  # how far the wall clocks of the last laptops are off
+    flat: bool = False  # what the cores keep in memory must not grow from the second quarter to the last
 
 
 SCENARIOS = {
@@ -83,6 +85,8 @@ SCENARIOS = {
                       wrong=(-EPOCH_MS, TEN_YEARS_MS)),
     "night": Scenario("nine hours apart and together, while posts expire", 3, "bridge", 36, 9 * 3600,
                       step_s=900, keep="6h", splits=0.3, skew_ms=60_000),
+    "flicker": Scenario("24 hours in a row whose links last seconds", 8, "line", 960, 24 * 3600, step_s=10,
+                        keep="6h", loss=0.6, flat=True),
     "walk": Scenario("people carry posts from room to room", 24, "rooms", 30, 60, moves=0.1, splits=0.1),
     "crowd": Scenario("one network with more laptops than links", 24, "bridge", 10, 20, churn=0.05),
     "halves": Scenario("parted in two for 30 minutes", 100, "overlay", 40, 1800, halves=True, typed=3),
@@ -117,6 +121,7 @@ class Day:
         for machine, skew_ms in zip(reversed(self.world.machines), scenario.wrong, strict=False):
             machine.skew_ms = skew_ms
         self.checks = Checks(self.world)
+        self._growth = Growth(scenario.chaos_s * SECOND_MS)
         self._rng = random.Random(f"day {seed}")
         self._rooms = max(2, scenario.nodes // ROOM_SIZE)
         self._parted = False
@@ -126,6 +131,9 @@ class Day:
         """All three phases; AssertionError if anything that must hold does not."""
         self._begin()
         self._chaos()
+        if self.scenario.flat:
+            grown = self._growth.grown()
+            assert not grown, f"memory grew: {grown}"
         converge_ms = self._heal()
         self.world.run(SETTLE_MS, self.checks.every_second)
         self.checks.one_link_a_pair()
@@ -189,6 +197,9 @@ class Day:
             self._part_by_time(step * self.scenario.step_s)
             due = self.scenario.posts * (step + 1) // steps - self.scenario.posts * step // steps
             self._faults()
+            if self.scenario.flat:
+                machines = self.world.machines
+                self._growth.look(machines[step % len(machines)], step * self.scenario.step_s * SECOND_MS)
             for _ in range(due):
                 up = [machine for machine in self.world.machines if machine.node is not None]
                 if up:
