@@ -93,7 +93,7 @@ class NetworkChanged:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """The driver has bound its listeners, after start or after a Renew."""
+    """Where others can dial us: the driver has bound its listeners after a Renew, or addresses came or went."""
 
     addresses: tuple[Address, ...]
 

@@ -151,7 +151,7 @@ class Node:
             case CommandCancelled(number):
                 self.commands.cancel(number)
             case Stopping():
-                self.close_all(msg.BYE_DONE)
+                self.close_all(msg.BYE_DONE, "this laptop is shutting down")
                 if not self.room.is_full:
                     self.upkeep.note_time()
         self._go_on(self._now)
@@ -361,17 +361,17 @@ class Node:
             self._hang_up(target.link, "given up", bye=msg.BYE_DONE)
         return self.carry.drop_address(str(address))
 
-    def close_all(self, bye: int) -> None:
-        """Say bye to everybody."""
+    def close_all(self, bye: int, reason: str) -> None:
+        """Say bye to everybody; `reason` is what our own side is told."""
         for link, session in list(self.sessions.items()):
             said = bye if session.state is State.OPEN else None
-            self._hang_up(link, msg.BYE_REASONS[bye], bye=said)
+            self._hang_up(link, reason, bye=said)
 
     # --- networks ---
 
     def _renew(self) -> None:
         """Become somebody else: what one network saw of us is of no use on the next (protocol.md, "Renewal")."""
-        self.close_all(msg.BYE_MOVED)
+        self.close_all(msg.BYE_MOVED, "this laptop changed networks")
         self._static = crypto.x25519_keypair(crypto.fresh(self._entropy, 32))
         self._instance = crypto.fresh(self._entropy, 16)[:8].hex()
         host = crypto.fresh(self._entropy, 16)[:8].hex()

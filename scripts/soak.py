@@ -15,6 +15,7 @@ import functools
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -34,7 +35,9 @@ POST_EACH_S = 0.5
 OUTAGE_S = (0.3, 6.0)
 CALM_S = (0.5, 5.0)
 HEAL_S = 60.0
-MORE_MAX = 12  # descriptors, or tasks, over the first minute's: listeners, dials and links that just come or go
+MORE_MAX = (
+    12  # descriptors, or tasks, over the first minute's: listeners, dials and links that just come or go
+)
 POST_BYTES = 2048
 GROWTH_MIB = 8.0  # what memory may differ by besides: an allocator's, not ours
 CHANNEL = "soak"
@@ -83,7 +86,7 @@ def start(laptop: Laptop) -> int:
     """Make its home and start its daemon; the daemon's process id."""
     laptop.mesh("init", "--name", f"laptop{laptop.number}", "--no-passphrase")
     process = laptop.popen(
-        [sys.executable, "-I", __file__, "--daemon", laptop.home], stdout=open(os.devnull, "wb")
+        [sys.executable, "-I", __file__, "--daemon", laptop.home], stdout=subprocess.DEVNULL
     )
     for _ in range(300):
         if os.path.exists(f"{laptop.home}/ctl.sock"):

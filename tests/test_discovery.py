@@ -24,7 +24,7 @@ class Laptop:
         self.number = number
         self.interfaces = how.pop("interfaces", FakeInterfaces(net.interface(number)))
         self.events: list[tuple[float, object]] = []
-        self.renewals = 0
+        self.renewals = self.readdressed = 0
         self.answers = how.pop("answers", True)
         self.discovery = Discovery(
             self._event,
@@ -33,7 +33,11 @@ class Laptop:
             watch=how.pop("watch", self.interfaces.watch),
             snapshot=self.interfaces.snapshot,
             open_socket=how.pop("open_socket", net.open_socket),
+            on_addresses=self._on_addresses,
         )
+
+    def _on_addresses(self) -> None:
+        self.readdressed += 1
 
     def _event(self, event) -> None:
         self.events.append((trio.current_time(), event))
@@ -186,11 +190,15 @@ async def test_another_address_of_the_same_network_is_announced_under_the_same_n
     async with running(one, two):
         await trio.sleep(3)
         here = net.interface(2)
+        assert two.readdressed == 0
         two.interfaces.set(
             Interface(here.name, here.index, (*here.addresses, (ipaddress.ip_address("10.77.0.22"), 24)))
         )
         await trio.sleep(0.5)
-        assert two.renewals == 1
+        assert two.renewals == two.readdressed == 1
+        two.interfaces.set(*two.interfaces.found)
+        two.interfaces.set(net.interface(2, net=99))  # another network is another matter
+        assert two.readdressed == 1
         assert [str(address) for address in one.of(PeerFound)[-1].addresses] == [
             "10.77.0.2:4002",
             "10.77.0.22:4002",

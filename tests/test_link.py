@@ -1,6 +1,7 @@
 """Links over real loopback sockets: every event comes once, in order, and nobody waits for anybody."""
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from meshd.errors import CallerError, Code
 from meshd.events import BytesReceived, DialFailed, Drained, Event, LinkClosed, LinkOpened
 from meshd.ids import Address
 from meshd.net import listen
+from meshd.net.interfaces import Interface
 from meshd.net.link import Links
 from meshd.net.listen import Listeners
 
@@ -230,6 +232,21 @@ async def test_a_port_taken_in_one_family_is_not_taken(monkeypatch: pytest.Monke
     listeners = Listeners()
     listeners.renew()
     assert ports and listeners.port not in ports and len(listeners.sockets) == 2
+    listeners.close()
+
+
+async def test_addresses_are_those_of_the_interfaces_with_a_carrier_at_this_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    four, six = ipaddress.ip_address("192.0.2.7"), ipaddress.ip_address("fe80::7")
+    found = [Interface("eth1", 2, ((four, 24), (six, 64)))]
+    monkeypatch.setattr(listen, "snapshot", lambda: tuple(found))
+    listeners = Listeners()
+    bound = listeners.renew()
+    hosts = {"192.0.2.7", "fe80::7%eth1"} if len(listeners.sockets) == 2 else {"192.0.2.7"}
+    assert {address.host for address in bound} == hosts
+    found.clear()
+    assert listeners.addresses() == ()
     listeners.close()
 
 

@@ -110,7 +110,7 @@ def test_M08_a_network_change_renews_everything_that_others_saw(table: Table) ->
     assert len({first.instance, first.host, second.instance, second.host}) == 4
     assert second.tag == discovery_tag(COMMONS_KEY, second.instance)
     assert oak.node._static[0] != key
-    assert CloseLink(ours, "the peer changed networks", True) in effects
+    assert CloseLink(ours, "this laptop changed networks", True) in effects
     table.settle()
     assert linked(table) == [(0, 0), (1, 0)]
 

@@ -20,7 +20,7 @@ from meshd.daemon.driver import Driver, read_clock
 from meshd.daemon.feed import Feed
 from meshd.daemon.init import Opened
 from meshd.daemon.verifier import Verifier
-from meshd.events import Event, Stopping
+from meshd.events import Event, Listening, Stopping
 from meshd.ids import Address
 from meshd.net.discovery import Discovery
 from meshd.net.link import Links
@@ -77,7 +77,9 @@ async def _serve(
 
     links = Links(Listeners(listen))
     clients = rpc.Rpc(Feed(node), status, stop.set)
-    discovery = Discovery(on_event, mode, rng=rng)
+    discovery = Discovery(
+        on_event, mode, rng=rng, on_addresses=lambda: on_event(Listening(links.addresses()))
+    )
     driver = Driver(node, links, discovery, clients)
     async with trio.open_nursery() as nursery:
         await nursery.start(links.run, on_event)

@@ -129,8 +129,11 @@ class Discovery:
         watch: Watch = interfaces.watch,
         snapshot: Callable[[], tuple[Interface, ...]] = interfaces.snapshot,
         open_socket: Callable[[Interface, socket.AddressFamily], trio.socket.SocketType] = open_socket,
+        on_addresses: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_addresses` is called when addresses came or went since the last `announce`, and no network did."""
         self._emit = on_event
+        self._on_addresses = on_addresses
         self._mode = mode
         self._rng = rng or random.Random()
         self._watch = watch
@@ -142,6 +145,7 @@ class Discovery:
         self._ours: Announcement | None = None
         self._own: deque[str] = deque(maxlen=OWN_MAX)
         self._networks: frozenset[tuple[int, str]] | None = None  # where `_ours` may be announced
+        self._interfaces: tuple[Interface, ...] = ()  # as they were at the last announce, or look
         self._state: DiscoveryState | None = None
         self._nursery: trio.Nursery | None = None
 
@@ -150,7 +154,8 @@ class Discovery:
 
         Instance and host are random labels of letters and digits, tag is 32 hex characters.
         """
-        self._networks = interfaces.networks(self._snapshot())
+        self._interfaces = self._snapshot()
+        self._networks = interfaces.networks(self._interfaces)
         self._own.append(instance)
         if self._mode == "announce":
             self._ours = Announcement(instance, host, port, tag)
@@ -208,8 +213,11 @@ class Discovery:
         fresh = self._networks is not None and not there <= self._networks
         if self._networks is not None:
             self._networks &= there
+        before, self._interfaces = self._interfaces, found
         if changed or fresh:
             self._emit(NetworkChanged())
+        elif before != found and self._networks is not None:
+            self._on_addresses()
 
     def _close(self, key: Key) -> None:
         station = self._stations.pop(key)

@@ -141,6 +141,10 @@ class Links:
                 self._nursery.start_soon(self._accept, sock)
         return addresses
 
+    def addresses(self) -> tuple[Address, ...]:
+        """Where we can be dialled now."""
+        return self._listeners.addresses()
+
     async def wait_closed(self) -> None:
         """Wait until there is no link."""
         while self._links:

@@ -6,19 +6,19 @@ the port (from its ephemeral range, so never below 1024); where it is free in on
 tried. A machine with one family alone works with that one. Given addresses (`--listen`) are bound once and
 stay; given port 0, so does the port that the kernel found.
 
-Addresses are reported as others could dial them: those of every interface but loopback, or the given ones.
+Addresses are reported as others could dial them: those of every interface that has a carrier, loopback apart, or
+the given ones.
 """
 
 import errno
-import ipaddress
 import socket
 
-import ifaddr
 import trio
 
 from meshd import limits
 from meshd.errors import CallerError, Code
 from meshd.ids import Address
+from meshd.net.interfaces import snapshot
 
 # What the socket module calls an address: (host, port), for IPv6 also (flow, scope).
 Sockaddr = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
@@ -47,9 +47,15 @@ class Listeners:
                 self.sockets = [sock for _, socks in bound for sock in socks]
                 # Port 0 is whichever the kernel finds; that one stays then.
                 self._given = tuple(Address(address.host, _port(socks[0])) for address, socks in bound)
+        else:
+            self.sockets = _bind_random()
+            _close(former)
+        return self.addresses()
+
+    def addresses(self) -> tuple[Address, ...]:
+        """Where we can be dialled, by the addresses that the interfaces have now."""
+        if self._given:
             return self._given
-        self.sockets = _bind_random()
-        _close(former)
         port = self.port
         return tuple(Address(host, port) for host in _hosts({sock.family for sock in self.sockets}))
 
@@ -133,16 +139,12 @@ def _bind_random() -> list[socket.socket]:
 
 
 def _hosts(families: set[int]) -> list[str]:
-    """The literal addresses of this machine that another one could dial."""
+    """The literal addresses of this machine that another one could dial: a network without carrier has none."""
     hosts = []
-    for adapter in ifaddr.get_adapters():
-        for ip in adapter.ips:
-            text = ip.ip if isinstance(ip.ip, str) else ip.ip[0]
-            address = ipaddress.ip_address(text)
-            if (
-                address.is_loopback
-                or (socket.AF_INET6 if address.version == 6 else socket.AF_INET) not in families
-            ):
+    for interface in snapshot():
+        for address, _ in interface.addresses:
+            if (socket.AF_INET6 if address.version == 6 else socket.AF_INET) not in families:
                 continue
-            hosts.append(f"{text}%{adapter.name}" if address.is_link_local and address.version == 6 else text)
+            scoped = address.is_link_local and address.version == 6
+            hosts.append(f"{address}%{interface.name}" if scoped else str(address))
     return hosts
