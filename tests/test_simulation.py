@@ -27,7 +27,7 @@ from tests.simulation.scenarios import SCENARIOS, TEN_YEARS_MS, run
 from tests.simulation.world import EPOCH_MS, World
 
 ROOT = Path(__file__).resolve().parent.parent
-LONG = ("crowd", "halves", "night", "picnic", "square", "storm")  # for scripts/sim, or marked real
+LONG = ("crowd", "flicker", "halves", "night", "picnic", "square", "storm")  # for scripts/sim, or marked real
 QUICK = [(name, seed) for name in SCENARIOS if name not in LONG for seed in (1, 2)]
 QUICK.remove(("walk", 2))
 
@@ -37,6 +37,14 @@ def test_scenario(name: str, seed: int) -> None:
     outcome = run(SCENARIOS[name], seed)
     assert outcome.posts == SCENARIOS[name].posts
     assert outcome.copies >= 1
+
+
+FLICKER = replace(SCENARIOS["flicker"], nodes=3, posts=20, chaos_s=1800)
+
+
+def test_links_that_last_seconds_leave_nothing_behind_in_memory() -> None:
+    assert FLICKER.flat
+    assert run(FLICKER, 1) == run(FLICKER, 1)
 
 
 @pytest.mark.real
@@ -172,6 +180,18 @@ def test_it_notices_envelopes_in_the_set_that_are_not_carried(monkeypatch: pytes
     monkeypatch.setattr(Intake, "take", forgetful)
     with pytest.raises(AssertionError, match="the set is not what is carried"):
         run(SMALL, 1)
+
+
+def test_it_notices_what_a_core_never_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Rounds.closed
+
+    def leak(self: Rounds, link: int) -> None:
+        honest(self, link)
+        self.__dict__.setdefault("kept", []).append(link)
+
+    monkeypatch.setattr(Rounds, "closed", leak)
+    with pytest.raises(AssertionError, match=r"memory grew: {'exchange.rounds.kept'"):
+        run(FLICKER, 1)
 
 
 def test_it_notices_a_core_that_spins(monkeypatch: pytest.MonkeyPatch) -> None:

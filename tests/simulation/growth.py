@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.simulation.machine import Machine
 
-SLACK = 32
+SLACK = 16
 LONG = (dict, list, set, frozenset, deque, bytearray, tuple)
 
 
