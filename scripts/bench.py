@@ -5,7 +5,8 @@ how many raw Ed25519 signatures one core verifies a second, and what one durable
 those terms; `met` says whether this run met them. Daemons are real processes on loopback with homes in a temporary
 folder, on the disk that holds it; the last reader is a client of the RPC socket, like any other.
 
-`growth` has no goals and takes minutes, so it runs only when it is named, or for `--plots DIR`, which draws it.
+Two have no goals and run only when they are named: `growth`, which takes minutes and is what `--plots DIR` draws, and
+`peers`, which installs other people's programs to compare with.
 
 It measures one machine that does nothing else. It does not measure Wi-Fi, and says nothing about many nodes
 (`scripts/sim` does).
@@ -28,6 +29,7 @@ import bench_growth
 import bench_idle
 import bench_live
 import bench_memory
+import bench_peers
 import bench_post
 import bench_reconcile
 import bench_search
@@ -49,7 +51,7 @@ BENCHES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "start": bench_start.run,
     "memory": bench_memory.run,
 }
-OPTIONAL = {"growth": bench_growth.run}
+OPTIONAL = {"growth": bench_growth.run, "peers": bench_peers.run}
 
 
 BACKLOG_RATIO_GOAL = 0.35  # posts a second, of raw verifications a second

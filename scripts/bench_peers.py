@@ -1,0 +1,84 @@
+"""The backlog of meshd and of other people's programs, side by side in one run: `scripts/bench peers`.
+
+Each of them is installed into a folder that is thrown away, in the version that stands here, and without running what
+packages would run at installation; what can't be installed or does not finish is skipped, and the line says why. A
+comparison is only as good as what it says of the differences:
+
+- hypercore: one author's log, so its Merkle tree is signed once for each batch and not once for each post; both ends
+  run in one process, which shares nothing but the processor; what it writes is not encrypted and not synced to the
+  disk.
+
+Not compared: rns with lxmf, and ssb-db2 with ebt.
+"""
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import bench_backlog
+from laptops import TEXT_SIZE
+
+_INSTALL_S = 180
+_RUN_S = 120
+_FIELDS = ("posts", "seconds", "posts_s", "bytes_post")  # of the line of `backlog`
+
+
+class Peer(NamedTuple):
+    """Another program: npm packages with their versions, and the script that runs its backlog."""
+
+    name: str
+    packages: tuple[str, ...]
+    script: str
+
+
+PEERS = (Peer("hypercore", ("hypercore@10.38.2",), "bench_hypercore.js"),)
+
+
+def run() -> Iterator[dict[str, object]]:
+    """One line for each, meshd first."""
+    for line in bench_backlog.run():
+        yield {"bench": "peers", "peer": "meshd", **{field: line[field] for field in _FIELDS}}
+    for peer in PEERS:
+        yield {"bench": "peers", "peer": peer.name, "packages": peer.packages, **_measured(peer)}
+
+
+def _measured(peer: Peer) -> dict[str, object]:
+    """The same fields of another program, or why there are none."""
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        return {"skipped": "there is no npm and node on the PATH"}
+    posts = bench_backlog.POSTS
+    with tempfile.TemporaryDirectory() as folder:
+        install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder]
+        script = shutil.copy(Path(__file__).parent / peer.script, folder)  # node looks for packages beside it
+        backlog = ["node", script, str(posts), str(TEXT_SIZE), folder]
+        try:
+            _output([*install, *peer.packages], _INSTALL_S)
+            said = json.loads(_output(backlog, _RUN_S))
+        except subprocess.TimeoutExpired as error:
+            return {"skipped": f"{error.cmd[0]} took more than {error.timeout:g} s"}
+        except subprocess.CalledProcessError as error:
+            return {"skipped": f"{error.cmd[0]} failed: {_last_line(error.stderr)}"}
+    if said["read"] != posts:
+        return {"skipped": f"only {said['read']} of {posts} posts came"}
+    return {
+        "posts": posts,
+        "seconds": round(said["seconds"], 3),
+        "posts_s": round(posts / said["seconds"]),
+        "bytes_post": round(said["bytes"] / posts, 1),
+    }
+
+
+def _output(command: list[str], patience_s: int) -> str:
+    done = subprocess.run(
+        command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=patience_s
+    )
+    return done.stdout
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
