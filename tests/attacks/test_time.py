@@ -264,7 +264,8 @@ def test_T09_three_strangers_who_lie_about_the_time_raise_a_warning_and_no_more(
     ("hours", "moved"),
     [
         ((48, 48, 48), True),
-        ((48, 48, 0), False),  # one agrees with us
+        ((48, 48, 0), False),
+        ((48, 48, 48, 0), False),  # one agrees with us
         ((48, 48), False),
         ((48, 90, 150), False),  # they agree on nothing
     ],
