@@ -87,7 +87,11 @@ def test_hours_that_are_impossible_are_not_heard() -> None:
     time = MeshTime(Now(0, 0), 0)
     for link, hour in enumerate((0, BUILD_MS // HOUR_MS - 1, (BUILD_MS + POSSIBLE_MS) // HOUR_MS, 2**60)):
         time.heard(link, hour, 0)
+    time.read(Now(1, 1))
     assert not time.is_known
+    time.heard(9, HOUR, 0)
+    time.read(Now(2, 2))
+    assert time.is_known
 
 
 def test_the_last_word_of_the_last_links_counts() -> None:
