@@ -78,7 +78,8 @@ def daemon(home: str) -> None:
     """Be the daemon of a home, counted."""
     from meshd.daemon.main import main as meshd
 
-    trio.run = functools.partial(trio.run, instruments=[Counting(f"{home}.tasks")])
+    counted = functools.partial(trio.run, instruments=[Counting(f"{home}.tasks")])
+    trio.run = counted  # type: ignore[assignment]  # the same but for what is counted
     meshd(["run", "--home", home])
 
 
