@@ -63,8 +63,8 @@ def _measure(
     subscriber.close()
     if any(b'"error"' in answer for answer in answers):
         raise SystemExit(f"posting failed: {answers[0].decode()}")
-    if texts != [numbered(number) for number in range(posts)]:
-        raise SystemExit("the posts did not come once each and in order")
+    if sorted(texts) != sorted(numbered(number) for number in range(posts)):
+        raise SystemExit("the posts did not come once each")  # what is over the rate is fetched, in no strict order
     return posts / taken_s, {
         "bench": "sustained",
         "sent_as": how,
