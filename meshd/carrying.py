@@ -29,7 +29,11 @@ class Carrying:
         self.methods: dict[str, Method] = {"bundle.take": self._take, "bundle.give": self._give}
 
     def _take(self, params: Params, now: Now) -> Document:
-        """`envelopes` → {new, known, refused, expired}. Links hear of new ones by the next round, which is now."""
+        """`envelopes` → {new, known, refused, expired}; CallerError(refused) while the disk is full.
+
+        Links hear of new ones by the next round, which is now.
+        """
+        self._node.room.require()
         tally = self._node.intake.take_each(params["envelopes"], "bundle", now)
         if tally.new:
             self._node.exchange.rounds.all_due(now.mono_ms)

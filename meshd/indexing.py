@@ -40,6 +40,8 @@ class Indexing:
         self._seen = self._log.last_cursor()
         if self._due_ms <= now.mono_ms:
             self._log.index()
+            if not self.behind:
+                self._due_ms = None
 
     def next_deadline(self) -> int | None:
         """When the next slice is due, in monotonic milliseconds."""

@@ -70,7 +70,8 @@ class Reading:
             raise CallerError(Code.usage, "since is a cursor here: a search goes on from one")
 
         def ready(at: Now) -> Document | None:
-            if node.intake.behind or node.indexing.behind:
+            # While the disk is full nothing is indexed: then what is, is what there is to find.
+            if node.intake.behind or (node.indexing.behind and not node.room.is_full):
                 node.indexing.hurry(at)
                 return None
             rows = log.search(words, channel, cursor, limit)

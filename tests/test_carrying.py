@@ -6,7 +6,7 @@ import pytest
 
 from meshd import envelope
 from meshd.errors import CallerError, Code
-from meshd.limits import BUNDLE_SLICE_MAX
+from meshd.limits import BUNDLE_SLICE_MAX, FULL_RETRY_MS
 from meshd.post import HOUR_MS
 from meshd.store.bundle import Reader
 from tests.bundles import exported, imported, written
@@ -94,6 +94,33 @@ def test_what_is_wrong_in_a_bundle_is_left_out_and_the_rest_taken(oak: Home) -> 
     assert imported(oak, written(oak, *entries)) == (4, 1, 5, 1)
     assert sorted(oak.raws()) == sorted([*good[:3], good[4]])
     assert imported(oak, written(oak, *good[:3])) == (0, 3, 0, 0)
+
+
+def test_D02_a_full_disk_refuses_an_import_and_finds_what_is_indexed(
+    table: Table, oak: Home, ash: Home
+) -> None:
+    oak.post("first")
+    oak.command("search", query="first")
+    table.settle()
+    oak.post("second")
+    for number in range(300):
+        ash.post(f"post {number} " + "x" * 2000)
+    content = exported(ash)
+    for store in oak.carry, oak.log:
+        ((pages,),) = store._database.read("PRAGMA page_count")
+        store._database.read(f"PRAGMA max_page_count = {pages}")
+    for _ in range(2):
+        with pytest.raises(CallerError) as error:
+            imported(oak, content)
+        assert error.value.code is Code.refused and len(oak.raws()) == 2
+    assert oak.node.indexing.behind
+    assert [post["text"] for post in oak.ask("search", query="first")["posts"]] == ["first"]
+    assert oak.ask("search", query="second")["posts"] == []
+    for store in oak.carry, oak.log:
+        store._database.read("PRAGMA max_page_count = 100000")
+    table.passed_ms += FULL_RETRY_MS
+    table.settle()
+    assert imported(oak, content)[0] == BUNDLE_SLICE_MAX + 44
 
 
 def test_a_locked_node_imports_and_exports(table: Table, oak: Home) -> None:
