@@ -72,7 +72,7 @@ class Exchange:
         self._inflows: dict[int, Inflow] = {}
         self._told: dict[int, Holding] = {}  # what our hello said, until the session is open
         self._floors: dict[int, int] = {}  # the floor hour that each peer last told
-        self.receipts = Receipts()
+        self.receipts = Receipts(keyset)
         self.received = 0  # envelopes
 
     # --- links ---
@@ -120,6 +120,7 @@ class Exchange:
         self._announced.closed(link)
         self._announced.again(self._wanted.closed(link), now.mono_ms)
         self.rounds.closed(link)
+        self.receipts.closed(link)
         self.keyed.closed(link)
 
     # --- messages in ---

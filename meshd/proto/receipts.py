@@ -2,26 +2,42 @@
 
 The rule: a peer that sends `have` or `give` for a post of ours holds it, and each link counts once. Only the newest
 HELD_POSTS_MAX posts are followed (protocol.md, "Exchange").
+
+Nothing stays that is over: with each new post the oldest go that are in the set no longer, and with a link all notes
+of it, else whoever comes again and again would fill our memory.
 """
 
 from collections import OrderedDict
 
 from meshd.ids import key_reference
 from meshd.limits import HELD_POSTS_MAX
+from meshd.proto.keyset import KeySet
 
 
 class Receipts:
     """Own posts by reference, and the links that hold them."""
 
-    def __init__(self) -> None:
+    def __init__(self, keyset: KeySet) -> None:
+        self._keyset = keyset
         self._own: OrderedDict[bytes, tuple[bytes, set[int]]] = OrderedDict()  # reference → id, holders
         self._held: list[bytes] = []
 
     def posted(self, reference: bytes, identity: bytes) -> None:
-        """Follow a post of our own."""
+        """Follow a post of our own, which is in the set."""
+        while self._own and self._is_over(next(iter(self._own.items()))):
+            self._own.popitem(last=False)
         self._own[reference] = identity, set()
         if len(self._own) > HELD_POSTS_MAX:
             self._own.popitem(last=False)
+
+    def _is_over(self, followed: tuple[bytes, tuple[bytes, set[int]]]) -> bool:
+        reference, (identity, _) = followed
+        return bytes(4) + reference[:4] + identity not in self._keyset
+
+    def closed(self, link: int) -> None:
+        """A link is gone; another will have another number."""
+        for _, links in self._own.values():
+            links.discard(link)
 
     def follow(self, keys: list[bytes]) -> None:
         """Follow the posts of our own with these keys, which were made before the start."""

@@ -1,0 +1,56 @@
+"""Receipts: who holds our posts, and that neither posts that are over nor links that are gone are kept in memory."""
+
+import random
+
+from meshd.ids import key_reference
+from meshd.proto.keyset import KeySet
+from meshd.proto.receipts import Receipts
+from tests.simulation.growth import lengths
+
+HOUR = 497_000
+
+
+def keys(count: int, hour: int = HOUR) -> list[bytes]:
+    """Keys of posts that expire in this hour."""
+    draw = random.Random(hour)
+    return [hour.to_bytes(8, "big") + draw.randbytes(32) for _ in range(count)]
+
+
+def test_each_link_counts_once() -> None:
+    (key,) = keys(1)
+    receipts = Receipts(KeySet([key]))
+    receipts.follow([key])
+    for link in (1, 2, 1):
+        receipts.held_by(link, key_reference(key))
+    receipts.held_by(1, bytes(20))
+    assert receipts.take_held() == [key[8:], key[8:]]
+    assert receipts.take_held() == []
+
+
+def test_posts_that_are_over_are_followed_no_longer() -> None:
+    first, later = keys(50), keys(50, HOUR + 6)
+    keyset = KeySet(first)
+    receipts = Receipts(keyset)
+    receipts.follow(first)
+    before = lengths(receipts)["_own"]
+    for key in first:
+        keyset.remove(key)
+    for key in later:
+        keyset.insert(key)
+        receipts.posted(key_reference(key), key[8:])
+    assert lengths(receipts)["_own"] == before == 50
+    receipts.held_by(1, key_reference(first[0]))
+    assert receipts.take_held() == []
+
+
+def test_links_that_came_and_went_leave_nothing_behind() -> None:
+    posts = keys(50)
+    receipts = Receipts(KeySet(posts))
+    receipts.follow(posts)
+    before = lengths(receipts)
+    for link in range(100):
+        for key in posts:
+            receipts.held_by(link, key_reference(key))
+        assert len(receipts.take_held()) == 50
+        receipts.closed(link)
+    assert lengths(receipts) == before
