@@ -64,7 +64,9 @@ def _measure(
     if any(b'"error"' in answer for answer in answers):
         raise SystemExit(f"posting failed: {answers[0].decode()}")
     if sorted(texts) != sorted(numbered(number) for number in range(posts)):
-        raise SystemExit("the posts did not come once each")  # what is over the rate is fetched, in no strict order
+        raise SystemExit(
+            "the posts did not come once each"
+        )  # what is over the rate is fetched, in no strict order
     return posts / taken_s, {
         "bench": "sustained",
         "sent_as": how,
