@@ -10,7 +10,7 @@ from itertools import islice
 
 from meshd import codec
 from meshd.events import Now
-from meshd.limits import ANSWER_MS, GIVE_SIZE_MAX, LOOK_UP_BUDGET, REFERENCES_MAX
+from meshd.limits import GIVE_SIZE_MAX, LOOK_UP_BUDGET, REFERENCES_MAX
 from meshd.proto.gossip import Outflow
 from meshd.proto.message import Give, Gone, Have, Message
 from meshd.proto.rounds import Rounds
@@ -93,11 +93,8 @@ class Giving:
             del outflow.fresh[reference]
             if raw:
                 fitting.append((reference, raw))
-        allowed = 0
-        if now.mono_ms >= outflow.pushes_again_ms:
-            allowed = outflow.may_push.allow([len(raw) for _, raw in fitting], now.mono_ms)
-        if allowed < len(fitting):  # and what follows soon, too, or it would overtake these
-            outflow.pushes_again_ms = now.mono_ms + ANSWER_MS
+        allowed = outflow.may_push.allow([len(raw) for _, raw in fitting], now.mono_ms)
+        if allowed < len(fitting):
             late = [reference for reference, _ in fitting[allowed:]]
             outflow.announce([*late, *outflow.fresh], now.mono_ms, fresh=True)
             outflow.fresh.clear()

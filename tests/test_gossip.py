@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, GRAFT_MS, OWED_MAX
-from meshd.proto.gossip import PIECE, Announced, Outflow, Wanted
+from meshd.proto.gossip import Announced, Outflow, Wanted
 
 A, B, C = (bytes((number,)) * 16 for number in range(3))
 sequences = st.lists(st.integers(1, 60), max_size=30)
@@ -148,17 +148,3 @@ def test_what_the_peer_has_is_neither_announced_to_it_nor_pushed() -> None:
     outflow.known(A)
     assert outflow.announced(ANNOUNCE_MS) == ([B], [])
     assert outflow.fresh == {C: 2}
-
-
-def test_what_is_announced_instead_of_pushed_goes_piece_by_piece_as_it_is_fetched() -> None:
-    outflow = Outflow(0)
-    outflow.pushes_again_ms = 10_000
-    outflow.announce(ids(PIECE + 5), 0, fresh=True)
-    assert outflow.announced(ANNOUNCE_MS) == (ids(PIECE), [])
-    again_ms = outflow.announce_ms
-    assert again_ms is not None and again_ms > ANNOUNCE_MS + GRAFT_MS
-    outflow.owe([1])  # the first piece was wanted, and is not given yet
-    assert outflow.announced(again_ms) == ([], [])
-    assert outflow.next_owed(1) == [1]
-    assert outflow.announced(again_ms + ANNOUNCE_MS) == (ids(5, PIECE), [])
-    assert outflow.announce_ms is None

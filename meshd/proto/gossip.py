@@ -18,10 +18,9 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 
-from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, OWED_MAX
+from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, GRAFT_MS, OWED_MAX
 from meshd.proto.rates import Bucket
 
-PIECE = 1024  # references: so many are fetched at once, a quarter of what a peer notes of us
 Short = bytes  # the first 16 bytes of an envelope id
 Reference = bytes  # expiry hour and the first 16 bytes of an envelope id
 
@@ -32,7 +31,6 @@ class Outflow:
     def __init__(self, mono_ms: int) -> None:
         self.is_open = False  # the peer's hello has come
         self.may_push = Bucket(mono_ms)
-        self.pushes_again_ms = mono_ms  # until then, what is fresh is announced
         self.fresh: dict[Reference, int] = {}  # → arrival sequence
         self.asked: deque[Short] = deque()  # ids whose arrival sequences are not looked up yet
         self._announce: dict[Reference, bool] = {}  # → whether it is fresh
@@ -51,17 +49,6 @@ class Outflow:
         if self.announce_ms is None or mono_ms < self.announce_ms:
             return [], []
         announce, self._announce, self.announce_ms = self._announce, {}, None
-        if (
-            mono_ms < self.pushes_again_ms
-        ):  # instead of pushing: piece by piece, and each is fetched before the next
-            if self.owing():
-                self._announce, self.announce_ms = announce, mono_ms + ANNOUNCE_MS
-                return [], []
-            items = list(announce.items())
-            announce = dict(items[:PIECE])
-            if items[PIECE:]:
-                self._announce, self.announce_ms = dict(items[PIECE:]), mono_ms + GRAFT_MS + 2 * ANNOUNCE_MS
-                self.pushes_again_ms = mono_ms + ANSWER_MS
         return [each for each, fresh in announce.items() if fresh], [
             each for each, fresh in announce.items() if not fresh
         ]
