@@ -7,13 +7,14 @@ ids and no memory. What is given by a link is taken in through `Intake` and pass
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
 from meshd import codec
 from meshd.errors import PeerError
 from meshd.events import Now
-from meshd.giving import Giving
 from meshd.ids import REFERENCE_SIZE, key_reference
 from meshd.intake import Intake
 from meshd.limits import (
@@ -21,7 +22,10 @@ from meshd.limits import (
     ANSWER_MS,
     EXPIRES_SOON_S,
     EXPIRY_AHEAD_HOURS_MAX,
+    EXPLORE_MS,
+    GIVE_SIZE_MAX,
     JITTERED_ROUND_OF,
+    LOOK_UP_BUDGET,
     RECONCILE_FRAME_SIZE,
     REFERENCES_MAX,
     WANTED_MS,
@@ -32,12 +36,13 @@ from meshd.proto.gossip import Announced, Outflow, Wanted
 from meshd.proto.keyed import KeyedRounds
 from meshd.proto.keyset import KeySet
 from meshd.proto.message import SHORT_ID_SIZE, Give, Gone, Have, Hello, Keyed, Message, Push, Reconcile, Want
-from meshd.proto.rates import Inflow
 from meshd.proto.receipts import Receipts
 from meshd.proto.reconcile import Difference, Initiator, respond
 from meshd.proto.rounds import Rounds
 from meshd.proto.tree import Tree
 from meshd.store.carry import Carry
+
+_BATCH = 256  # bodies looked up at a time
 
 
 class Holding(NamedTuple):
@@ -67,13 +72,13 @@ class Exchange:
         self.tree = Tree()
         self._announced = Announced()
         self._wanted = Wanted()
-        self.giving = Giving(carry, self.rounds, send)
-        self._outflows = self.giving.outflows
-        self._inflows: dict[int, Inflow] = {}
+        self._outflows: dict[int, Outflow] = {}
         self._told: dict[int, Holding] = {}  # what our hello said, until the session is open
         self._floors: dict[int, int] = {}  # the floor hour that each peer last told
         self.receipts = Receipts(keyset)
-        self.received = 0  # envelopes
+        self._brought: Counter[int] = Counter()  # by link: new envelopes, those of long ago counting little
+        self._halve_ms = now.mono_ms + EXPLORE_MS
+        self.received = self.sent = 0  # envelopes
 
     # --- links ---
 
@@ -92,8 +97,7 @@ class Exchange:
 
     def greet(self, link: int, now: Now) -> Holding:
         """What to tell a link in our hello; what comes from now on is for it too, once its session is open."""
-        self._outflows[link] = Outflow(now.mono_ms)
-        self._inflows[link] = Inflow(now.mono_ms)
+        self._outflows[link] = Outflow()
         self.tree.opened(link)
         self._told[link] = self.holding(now)
         return self._told[link]
@@ -102,7 +106,6 @@ class Exchange:
         """A session is open: the side whose hello told of more asks first, the dialler if both told of as many."""
         told = self._told.pop(link)
         self._floors[link] = hello.floor_hour
-        self._outflows[link].is_open = True
         equal = told == (hello.floor_hour, hello.key_count, hello.fingerprint)
         ask = not equal and (
             told.key_count > hello.key_count or (told.key_count == hello.key_count and dialled)
@@ -113,10 +116,10 @@ class Exchange:
     def closed(self, link: int, now: Now) -> None:
         """A session is gone, with all that was queued for it."""
         self._outflows.pop(link, None)
-        self._inflows.pop(link, None)
         self._told.pop(link, None)
         self._floors.pop(link, None)
         self.tree.closed(link)
+        del self._brought[link]
         self._announced.closed(link)
         self._announced.again(self._wanted.closed(link), now.mono_ms)
         self.rounds.closed(link)
@@ -133,7 +136,6 @@ class Exchange:
             case Reconcile():
                 self._answer(link, message, now)
             case Keyed():
-                self._inflows[link].expect(now.mono_ms)
                 self._found(link, self.keyed.receive(link, message, now.mono_ms), now)
             case Have(fresh, references):
                 self._have(link, fresh, references, now)
@@ -151,10 +153,9 @@ class Exchange:
                 self.tree.silence(link)
 
     def _give(self, link: int, pushed: int, raws: list[bytes], via: str, now: Now) -> None:
-        inflow = self._inflows[link]
-        taken = self._intake.take(inflow.allowed(raws, now.mono_ms, pushed=bool(pushed)), via, now)
+        taken = self._intake.take(raws, via, now)
         self.received += len(taken.new)
-        inflow.brought(len(taken.new), now.mono_ms)
+        self._brought[link] += len(taken.new)
         fresh: list[tuple[int, bytes]] = []
         others: list[tuple[int, bytes]] = []
         for sequence, key in taken.new:
@@ -171,7 +172,7 @@ class Exchange:
             self.tree.brought(link)
         if taken.new and not pushed:
             self.rounds.taking_in(link, now.mono_ms, len(taken.new))
-        self._spread(fresh, link, now, push=not inflow.is_noisy())
+        self._spread(fresh, link, now)
         self._announce([other for other in self._outflows if other != link], others, now, fresh=False)
         if taken.new:
             receipt = [key_reference(key) for _, key in taken.new]
@@ -202,7 +203,6 @@ class Exchange:
         timely = [short for short in ids if not self._intake.is_untimely(short, now)]
         asked = self._wanted.ask(timely, link, most, deadline_ms)
         for start in range(0, len(asked), REFERENCES_MAX):
-            self._inflows[link].expect(now.mono_ms)
             self._send(link, Want(b"".join(asked[start : start + REFERENCES_MAX])))
         return asked
 
@@ -232,8 +232,6 @@ class Exchange:
         if question.key_count > count and not waited and self.rounds.park(link, question, now.mono_ms):
             return
         answer = respond(self._keyset, question.floor_hour, question.payload, RECONCILE_FRAME_SIZE)
-        if len(answer) > 1:
-            self._inflows[link].expect(now.mono_ms)
         if question.key_count > count and len(answer) > 1:
             self.rounds.taking_in(link, now.mono_ms)
         self._send(link, Reconcile(1, question.round, self.floor_hour(now), count, answer))
@@ -265,6 +263,9 @@ class Exchange:
         if self._announced.again(self._wanted.expired(now.mono_ms), now.mono_ms):
             self.rounds.all_due(now.mono_ms)  # what was announced and never came may be had elsewhere
         self._want_announced(now)
+        if now.mono_ms >= self._halve_ms:
+            self._halve_ms = now.mono_ms + EXPLORE_MS
+            self._brought = Counter({link: count // 2 for link, count in self._brought.items()})
         while (unparked := self.rounds.unparked(now.mono_ms)) is not None:
             try:
                 self._question(*unparked, now, waited=True)
@@ -275,13 +276,24 @@ class Exchange:
         for link in self.keyed.due(now.mono_ms):
             if not self._on_the_way(link):
                 self.keyed.begin(link, max(self.floor_hour(now), self._floors[link]))
-        self.giving.look_up()
+        for link, outflow in self._outflows.items():
+            if outflow.asked:
+                self._look_up(link, outflow)
+                break  # one slice an event, whoever it is for
         return wrong
+
+    def _look_up(self, link: int, outflow: Outflow) -> None:
+        """Find the next slice of what a link asked for; it is given when all is found, in the order of arrival."""
+        ids = [outflow.asked.popleft() for _ in range(min(LOOK_UP_BUDGET, len(outflow.asked)))]
+        found = self._carry.sequences(ids)
+        outflow.owe(list(found.values()))
+        if gone := [short for short in ids if short not in found]:
+            self._send(link, Gone(b"".join(gone)))
 
     @property
     def unfinished(self) -> bool:
         """Whether `tick` has more to look up at once."""
-        return self.giving.unfinished
+        return any(outflow.asked for outflow in self._outflows.values())
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do, in monotonic milliseconds."""
@@ -296,14 +308,9 @@ class Exchange:
         ]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
-    @property
-    def sent(self) -> int:
-        """How many envelopes were given away."""
-        return self.giving.sent
-
-    def usefulness(self, now: Now) -> dict[int, int]:
-        """How many envelopes came over each link first; those of long ago count little."""
-        return {link: inflow.usefulness(now.mono_ms) for link, inflow in self._inflows.items()}
+    def usefulness(self, link: int) -> int:
+        """How many envelopes came over this link first; those of long ago count little."""
+        return self._brought[link]
 
     def busy(self, link: int, now: Now) -> bool:
         """Whether a round with this link, or what one found, is not finished."""
@@ -319,15 +326,13 @@ class Exchange:
         self.receipts.posted(key_reference(key), key[8:])
         self._spread([(sequence, key_reference(key))], None, now)
 
-    def _spread(
-        self, new: list[tuple[int, bytes]], source: int | None, now: Now, *, push: bool = True
-    ) -> None:
+    def _spread(self, new: list[tuple[int, bytes]], source: int | None, now: Now) -> None:
         """Push what is fresh (arrival sequence, reference) to the eager links and announce it to the others."""
-        others = [link for link in self._outflows if link != source]
-        eager = [link for link in others if push and self.tree.is_eager(link)]
-        for link in eager:
-            self._outflows[link].fresh.update((reference, sequence) for sequence, reference in new)
-        self._announce([link for link in others if link not in eager], new, now, fresh=True)
+        for link, outflow in self._outflows.items():
+            if new and link != source and self.tree.is_eager(link):
+                outflow.fresh.update((reference, sequence) for sequence, reference in new)
+        lazy = [link for link in self._outflows if not self.tree.is_eager(link) and link != source]
+        self._announce(lazy, new, now, fresh=True)
 
     def _announce(self, links: list[int], new: list[tuple[int, bytes]], now: Now, *, fresh: bool) -> None:
         if new:
@@ -338,3 +343,55 @@ class Exchange:
         """This peer holds it: a receipt if it is ours, and nothing to tell it."""
         self._outflows[link].known(reference)
         self.receipts.held_by(link, reference)
+
+    def announce(self, link: int, now: Now) -> None:
+        """Send what is due to be announced to a link."""
+        if link not in self._floors:
+            return  # not open yet
+        outflow = self._outflows[link]
+        for fresh, references in zip((1, 0), outflow.announced(now.mono_ms), strict=True):
+            for start in range(0, len(references), REFERENCES_MAX):
+                self._send(link, Have(fresh, b"".join(references[start : start + REFERENCES_MAX])))
+
+    def has_for(self, link: int) -> bool:
+        """Whether anything waits to be announced or given to a link."""
+        outflow = self._outflows.get(link)
+        return outflow is not None and (
+            outflow.announce_ms is not None or bool(outflow.fresh) or outflow.owing()
+        )
+
+    def fill(self, link: int) -> bool:
+        """Send the next give to a link that has room; False if there is nothing to give."""
+        outflow = self._outflows.get(link)
+        if outflow is None:
+            return False
+        if outflow.fresh:
+            batch = list(islice(outflow.fresh.items(), _BATCH))
+            unsent = set(self._send_give(link, 1, [sequence for _, sequence in batch]))
+            for reference, sequence in batch:
+                if sequence not in unsent:
+                    del outflow.fresh[reference]
+            return True
+        # A round of several steps finds what is lacking bit by bit: its order is known when the round is through.
+        found_all = not outflow.asked and not self.rounds.is_open(link)
+        if found_all and (owed := outflow.next_owed(_BATCH)):
+            outflow.owe(self._send_give(link, 0, owed))
+            return True
+        return False
+
+    def _send_give(self, link: int, fresh: int, sequences: list[int]) -> list[int]:
+        """Send what fits into one give; returns the sequences that did not. What carry lacks by now is left out."""
+        fitting: list[bytes] = []
+        size = 0
+        for sequence, raw in self._carry.read(sequences):
+            size += len(raw) + 2
+            if fitting and size > GIVE_SIZE_MAX:
+                left = sequences[sequences.index(sequence) :]
+                break
+            fitting.append(raw)
+        else:
+            left = []
+        if fitting:
+            self.sent += len(fitting)
+            self._send(link, Give(fresh, codec.join(fitting)))
+        return left

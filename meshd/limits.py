@@ -136,12 +136,6 @@ ANNOUNCE_MS = 20  # what an announcement waits for others to go with it
 GRAFT_MS = 60  # what is announced has so long to come by itself: a few hops of a LAN
 ANSWER_MS = 1_000  # after this, the next of those who announced it is asked
 
-# Rates (protocol.md, "Rates")
-PUSH_MINUTE = 60  # envelopes a minute that one link may push unasked: more than a lively channel has
-PUSH_SIZE_MINUTE = 2 * 1024 * 1024  # bytes a minute, likewise; a bucket holds as many
-PUSH_BURST = 300  # envelopes that a full bucket holds
-RECEIVED_FACTOR = 2  # how much more the receiver's bucket holds: a stream that stalls delivers at once
-
 # What is asked for
 OWED_MAX = 100_000  # ids one link may ask us for at a time: a day of a busy town
 WANTS_MAX = (

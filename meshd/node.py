@@ -175,7 +175,7 @@ class Node:
         for address in self.peers.due(slots.room(links), slots.wish(links), now.mono_ms):
             self.emit(Dial(address))
         for link, session in list(self.sessions.items()):
-            if session.has_output() or self.exchange.giving.has_for(link):
+            if session.has_output() or self.exchange.has_for(link):
                 self._flush(link)
         self.commands.go_on(now)
         if self.intake.advanced is not None:
@@ -310,8 +310,8 @@ class Node:
     def _make_room(self, link: int, session: Session) -> bool:
         """Let a link that brings less go, if this new one needs its place; False if it finds none."""
         links = {n: old for n, old in self.sessions.items() if old.state is State.OPEN and n != link}
-        useful, typed = self.exchange.usefulness(self._now), self.peers.is_typed
-        others = [slots.Slot(n, old, useful[n], typed(n)) for n, old in links.items()]
+        useful, typed = self.exchange.usefulness, self.peers.is_typed
+        others = [slots.Slot(n, old, useful(n), typed(n)) for n, old in links.items()]
         fits, least = slots.making_room(others, dialled=session.dialled, mono_ms=self._now.mono_ms)
         if least is not None:
             self._hang_up(least, "it made room for another link", bye=msg.BYE_DONE)
@@ -325,11 +325,11 @@ class Node:
     def _flush(self, link: int) -> None:
         """Hand out what a session has to send, and fill it up while there is room."""
         session = self.sessions[link]
-        self.exchange.giving.announce(link, self._now)
+        self.exchange.announce(link, self._now)
         while True:
             if content := session.take_output(self._now.mono_ms):
                 self.emit(SendBytes(link, content))
-            if not session.has_room() or not self.exchange.giving.fill(link, self._now):
+            if not session.has_room() or not self.exchange.fill(link):
                 return
 
     def _hang_up(self, link: int, reason: str, *, bye: int | None = None) -> None:

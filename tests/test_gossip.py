@@ -16,7 +16,7 @@ def ids(count: int, first: int = 0) -> list[bytes]:
 
 @given(st.lists(st.one_of(sequences, st.integers(1, 20)), max_size=30))
 def test_what_is_owed_is_given_once_and_the_oldest_first(steps: list[list[int] | int]) -> None:
-    outflow = Outflow(0)
+    outflow = Outflow()
     owed: set[int] = set()
     for step in steps:
         if isinstance(step, int):
@@ -30,7 +30,7 @@ def test_what_is_owed_is_given_once_and_the_oldest_first(steps: list[list[int] |
 
 
 def test_what_one_link_asks_for_is_bounded() -> None:
-    outflow = Outflow(0)
+    outflow = Outflow()
     outflow.owe(list(range(10)))
     outflow.ask(ids(OWED_MAX))
     outflow.ask(ids(10, OWED_MAX))
@@ -133,7 +133,7 @@ def test_one_link_announces_so_much_and_takes_no_room_from_others() -> None:
 
 
 def test_what_is_to_be_announced_waits_for_company_but_not_for_long() -> None:
-    outflow = Outflow(0)
+    outflow = Outflow()
     outflow.announce([A], 0, fresh=True)
     outflow.announce([B], 15, fresh=False)
     assert outflow.announced(ANNOUNCE_MS - 1) == ([], [])
@@ -142,7 +142,7 @@ def test_what_is_to_be_announced_waits_for_company_but_not_for_long() -> None:
 
 
 def test_what_the_peer_has_is_neither_announced_to_it_nor_pushed() -> None:
-    outflow = Outflow(0)
+    outflow = Outflow()
     outflow.announce([A, B], 0, fresh=True)
     outflow.fresh = {A: 1, C: 2}
     outflow.known(A)

@@ -19,7 +19,6 @@ from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 
 from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, GRAFT_MS, OWED_MAX
-from meshd.proto.rates import Bucket
 
 Short = bytes  # the first 16 bytes of an envelope id
 Reference = bytes  # expiry hour and the first 16 bytes of an envelope id
@@ -28,9 +27,7 @@ Reference = bytes  # expiry hour and the first 16 bytes of an envelope id
 class Outflow:
     """What one link is still to be given."""
 
-    def __init__(self, mono_ms: int) -> None:
-        self.is_open = False  # the peer's hello has come
-        self.may_push = Bucket(mono_ms)
+    def __init__(self) -> None:
         self.fresh: dict[Reference, int] = {}  # → arrival sequence
         self.asked: deque[Short] = deque()  # ids whose arrival sequences are not looked up yet
         self._announce: dict[Reference, bool] = {}  # → whether it is fresh
