@@ -57,10 +57,10 @@ def test_100_nodes_with_churn_partitions_and_20_percent_loss_of_links_have_every
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["picnic", "square"])
 def test_a_crowd_in_a_square_has_everything_soon_and_in_few_copies(name: str) -> None:
-    """The goals are part of the scenario; here with a quarter of its laptops and of its time."""
+    """The goals are part of the scenario; here with fewer laptops, but all of its time: the tree has to grow first."""
     day = SCENARIOS[name]
     assert day.nodes == 200 and day.goal is not None
-    assert run(replace(day, nodes=50, posts=40, chaos_s=day.chaos_s // 2), 1).copies <= day.goal.copies
+    assert run(replace(day, nodes=32), 1).copies <= day.goal.copies
 
 
 @pytest.mark.real
