@@ -165,6 +165,12 @@ async def watch(on_change: OnChange) -> None:
             told = await _receive(kernel)
             if told == []:
                 continue
+            before, known = known, snapshot()
+            if changed := changed_networks(before, known, told or []):
+                on_change(
+                    known, changed
+                )  # at once: whoever is on the next network must not hear what we were on this
+                told = []
             with trio.move_on_after(DEBOUNCE_S):
                 while True:
                     told = (told or []) + (await _receive(kernel) or [])
