@@ -4,15 +4,30 @@ The rule: every start begins a new incarnation, 63 random bits, and sequences ar
 restored backup, a copied home or a commit that was lost can never use a sequence twice; the first post of an
 incarnation names the last one known of the one before as its first parent (protocol.md, "Posts").
 
-The author's name travels in the body of its first post of each incarnation in a channel.
+The author's name travels in the body of its first post of each incarnation in a channel. Of posts that are written
+together, the first in a channel names its loose ends as parents, and each of the others the one before it alone.
 """
 
-from meshd import crypto, envelope, post
-from meshd.envelope import Envelope
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from meshd import crypto, post
+from meshd.envelope import Envelope, seal_public
 from meshd.hlc import Clock
+from meshd.ids import envelope_key
 from meshd.limits import INCARNATION_MAX, KEEP_HOURS, KEEP_HOURS_MAX, PARENTS_MAX
 from meshd.post import HOUR_MS, Post, Text
 from meshd.store.log import Log
+
+
+class Draft(NamedTuple):
+    """A post to be written, whose parameters are all right."""
+
+    channel: bytes  # id of a public channel
+    channel_name: str
+    text: str
+    reply_to: bytes  # a post id, or empty
+    keep: str  # of KEEP_HOURS
 
 
 class Author:
@@ -25,37 +40,48 @@ class Author:
         self._incarnation = int.from_bytes(crypto.fresh(entropy, 16)[:8], "big") & INCARNATION_MAX
         self._last: dict[bytes, tuple[int, bytes]] = {}  # channel → sequence and id of our last post in it
 
-    def compose(self, channel: bytes, text: str, reply_to: bytes, keep: str, wall_ms: int) -> Envelope:
-        """A signed text post for a public channel, in its envelope. CallerError(usage) if the text is too long."""
-        sequence, previous = self._last.get(channel, (0, b""))
-        name = "" if sequence else self.name
-        body = post.encode_text(Text(name, reply_to, text))
-        own = previous or self._log.last_own(channel) or b""
+    def has_posted(self, channel: bytes) -> bool:
+        """Whether any post of ours is in this channel."""
+        return channel in self._last or self._log.last_own(channel) is not None
+
+    def compose(self, drafts: Sequence[Draft], wall_ms: int) -> list[Envelope]:
+        """Signed text posts in their envelopes, to be taken in before the next are composed. CallerError(usage) if a
+        text is too long."""
+        made = []
+        begun: set[bytes] = set()
+        for draft in drafts:
+            heads = [] if draft.channel in begun else self._heads(draft.channel, wall_ms)
+            begun.add(draft.channel)
+            made.append(self._write(draft, heads, wall_ms))
+        return made
+
+    def _heads(self, channel: bytes, wall_ms: int) -> list[bytes]:
         # What is older has expired everywhere: named as a parent, it would be missed by whoever comes new.
         living = max(0, wall_ms - KEEP_HOURS_MAX * HOUR_MS) << 16
-        heads = [head for head in self._log.heads(channel, PARENTS_MAX, living) if head != own]
-        parents = ([own] if own else []) + heads
+        return self._log.heads(channel, PARENTS_MAX, living)
+
+    def _write(self, draft: Draft, heads: list[bytes], wall_ms: int) -> Envelope:
+        sequence, own = self._last.get(draft.channel) or (0, self._log.last_own(draft.channel) or b"")
+        name = "" if sequence else self.name
+        parents = ([own] if own else []) + [head for head in heads if head != own]
         hlc = self._clock.stamp(wall_ms)
-        signed = post.encode(
-            Post(
-                version=post.VERSION,
-                channel=channel,
-                epoch=b"",
-                author=self.public,
-                incarnation=self._incarnation,
-                sequence=sequence + 1,
-                parents=b"".join(parents[:PARENTS_MAX]),
-                hlc=hlc,
-                kind=post.KIND_TEXT,
-                # rounded up to the hour, so that a keep class is never cut short
-                keep_until=-(-(hlc >> 16) // HOUR_MS) + KEEP_HOURS[keep],
-                body=body,
-            )
+        written = Post(
+            version=post.VERSION,
+            channel=draft.channel,
+            epoch=b"",
+            author=self.public,
+            incarnation=self._incarnation,
+            sequence=sequence + 1,
+            parents=b"".join(parents[:PARENTS_MAX]),
+            hlc=hlc,
+            kind=post.KIND_TEXT,
+            # rounded up to the hour, so that a keep class is never cut short
+            keep_until=-(-(hlc >> 16) // HOUR_MS) + KEEP_HOURS[draft.keep],
+            body=post.encode_text(Text(name, draft.reply_to, draft.text)),
         )
+        signed = post.encode(written)
         identity = post.post_id(signed)
-        raw = envelope.seal_public(signed, post.sign(self._secret, identity))
-        made = envelope.parse(raw)
-        if made is None:
-            raise RuntimeError("our own envelope does not parse")
-        self._last[channel] = sequence + 1, identity
-        return made
+        signature = post.sign(self._secret, identity)
+        self._last[draft.channel] = sequence + 1, identity
+        raw = seal_public(signed, signature)
+        return Envelope(envelope_key(written.keep_until, identity), raw, written, signature)

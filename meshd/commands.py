@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from meshd import documents, invite, queries
 from meshd.answers import Document, Method, Params, Waiting
+from meshd.author import Draft
 from meshd.carrying import Carrying
 from meshd.errors import CallerError, Code
 from meshd.events import Command, CommandBatch, Now, Reply, ReplyBatch
@@ -41,21 +42,12 @@ class Place(NamedTuple):
     name: str
 
 
-class Draft(NamedTuple):
-    """A post whose parameters are all right."""
-
-    place: Place
-    text: str
-    reply_to: bytes
-    keep: str
-    first: bool  # nothing of ours is in this channel yet
-
-
 class Commands:
     """Carries out commands on a node, and remembers who waits."""
 
     def __init__(self, node: "Node") -> None:
         self._node = node
+        self._network = network_id(node.carry.network_key)
         self._waiting: dict[int, Waiting] = {}
         self._held: set[bytes] = set()  # posts that a waiting command asked about and that are held now
         self._methods: dict[str, Method] = {
@@ -100,10 +92,11 @@ class Commands:
         except CallerError as error:
             replies = [Reply(command.number, None, error) for command in batch.commands]
         else:
-            replies = []
-            for command, draft in zip(batch.commands, drafts, strict=True):
-                identity = self._publish(draft, now)
-                replies.append(Reply(command.number, {"v": 1, **_posted(identity, draft, "queued")}))
+            posted = self._publish(drafts, now)
+            replies = [
+                Reply(command.number, {"v": 1, **document})
+                for command, document in zip(batch.commands, posted, strict=True)
+            ]
         self._node.emit(ReplyBatch(batch.number, replies))
 
     def cancel(self, number: int) -> None:
@@ -112,10 +105,10 @@ class Commands:
 
     def go_on(self, now: Now) -> None:
         """Answer those whose answer is there, or whose time is up."""
-        for identity in self._node.exchange.receipts.take_held():
-            self._held.add(identity)
-            if self._node.log is not None and not self._node.room.is_full:
-                self._node.log.count_held(identity, others=1)
+        held = self._node.exchange.receipts.take_held()
+        self._held.update(held)
+        if held and self._node.log is not None and not self._node.room.is_full:
+            self._node.log.count_held(held, others=1)
         for number, waiting in list(self._waiting.items()):
             try:
                 answer = waiting.ready(now)
@@ -157,7 +150,7 @@ class Commands:
             if matching:
                 return Place(matching[0].id, matching[0].name)
         name = channel_name(bare)
-        return Place(public_channel_id(network_id(self._node.carry.network_key), name), name)
+        return Place(public_channel_id(self._network, name), name)
 
     def _channels(self) -> Document:
         log = self._node.require_log()
@@ -203,7 +196,7 @@ class Commands:
             )
         reply_to = self.row(log, params["reply_to"]).id if "reply_to" in params else b""
         encode_text(Text(log.name, reply_to, text))  # refuses a text that is too long
-        return Draft(place, text, reply_to, keep, first=log.last_own(place.id) is None)
+        return Draft(place.id, place.name, text, reply_to, keep)
 
     def row(self, log: Log, prefix: str) -> Row:
         """The post that a caller means by its id or the beginning of it."""
@@ -219,25 +212,39 @@ class Commands:
             )
         return rows[0]
 
-    def _publish(self, draft: Draft, now: Now) -> bytes:
+    def _publish(self, drafts: list[Draft], now: Now) -> list[Document]:
+        """Write posts in this event's transaction; what is said of each."""
         node = self._node
         if node.author is None:
             raise RuntimeError("a draft while the log is closed")
-        node.intake.join(*draft.place)
-        made = node.author.compose(draft.place.id, draft.text, draft.reply_to, draft.keep, now.wall_ms)
-        node.exchange.posted(*node.intake.add_own(made, now), now)
-        return made.id
+        firsts = set()
+        for channel, name in dict.fromkeys((draft.channel, draft.channel_name) for draft in drafts):
+            node.intake.join(channel, name)
+            if not node.author.has_posted(channel):
+                firsts.add(channel)
+        made = node.author.compose(drafts, now.wall_ms)
+        node.exchange.posted(node.intake.add_own(made, now), now)
+        return [
+            {
+                "id": envelope.id.hex(),
+                "channel": draft.channel_name,
+                "state": "queued",
+                "first": draft.channel in firsts,
+            }
+            for draft, envelope in zip(drafts, made, strict=True)
+        ]
 
     def _post(self, params: Params, now: Now) -> Document | Waiting:
         draft = self._draft(params)
         wait_ms = _wait_ms(params)
-        identity = self._publish(draft, now)
+        (posted,) = self._publish([draft], now)
         if "wait" not in params:
-            return _posted(identity, draft, "queued")
+            return posted
+        identity = bytes.fromhex(posted["id"])
         return Waiting(
             now.mono_ms + wait_ms,
-            lambda _: _posted(identity, draft, "held") if identity in self._held else None,
-            CallerError(Code.timed_out, f"nobody took the post {identity.hex()[:12]} yet; it stays queued"),
+            lambda _: {**posted, "state": "held"} if identity in self._held else None,
+            CallerError(Code.timed_out, f"nobody took the post {posted['id'][:12]} yet; it stays queued"),
         )
 
     # --- the node and its peers ---
@@ -324,10 +331,6 @@ class Commands:
             ready,
             CallerError(Code.timed_out, "some links are not through yet; they go on"),
         )
-
-
-def _posted(identity: bytes, draft: Draft, state: str) -> Document:
-    return {"id": identity.hex(), "channel": draft.place.name, "state": state, "first": draft.first}
 
 
 def _wait_ms(params: Params) -> int:

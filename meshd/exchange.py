@@ -321,10 +321,10 @@ class Exchange:
 
     # --- envelopes out ---
 
-    def posted(self, sequence: int, key: bytes, now: Now) -> None:
-        """Spread a post of our own, and count who holds it."""
-        self.receipts.posted(key_reference(key), key[8:])
-        self._spread([(sequence, key_reference(key))], None, now)
+    def posted(self, new: list[tuple[int, bytes]], now: Now) -> None:
+        """Spread posts of our own (arrival sequence, key), and count who holds them."""
+        self.receipts.follow(key for _, key in new)
+        self._spread([(sequence, key_reference(key)) for sequence, key in new], None, now)
 
     def _spread(self, new: list[tuple[int, bytes]], source: int | None, now: Now) -> None:
         """Push what is fresh (arrival sequence, reference) to the eager links and announce it to the others."""

@@ -142,11 +142,11 @@ class Intake:
                 refused += taken.error is not None
         return Tally(new, len(raws) - new - refused - expired, refused, expired)
 
-    def add_own(self, made: Envelope, now: Now) -> tuple[int, bytes]:
-        """Take in a post of our own; its arrival sequence and key."""
-        if not self._keyset.insert(made.key):
+    def add_own(self, made: list[Envelope], now: Now) -> list[tuple[int, bytes]]:
+        """Take in posts of our own; the arrival sequence and key of each."""
+        if not all(self._keyset.insert(each.key) for each in made):
             raise RuntimeError("a post of our own twice")
-        return self._store([made], "own", now)[0]
+        return self._store(made, "own", now)
 
     def own_living(self, now: Now) -> list[bytes]:
         """The keys of our own posts that others may come to hold, the newest last."""

@@ -6,6 +6,7 @@ import pytest
 
 from meshd import envelope, post
 from meshd.errors import CallerError, Code
+from meshd.events import Command, CommandBatch
 from meshd.limits import BODY_SIZE_MAX, INCARNATION_MAX, KEEP_HOURS, KEEP_HOURS_MAX, PARENTS_MAX
 from meshd.post import HOUR_MS
 from meshd.store.log import Row
@@ -82,6 +83,30 @@ def test_loose_ends_of_others_become_parents_behind_our_own_eight_at_most(table:
     assert len(rows(oak)[-1].parents) > 32  # two loose ends were left over
     oak.post("now alone")
     assert rows(oak)[-1].parents == rows(oak)[-2].id
+
+
+def test_of_posts_written_together_the_first_joins_the_loose_ends_and_the_others_follow_it(
+    table: Table,
+) -> None:
+    oak = table.home("oak")
+    own = bytes.fromhex(oak.post("before"))
+    stranger = Stranger(oak)
+    table.settle()
+    end = Author(10)
+    stranger.give(end.envelope(channel=PLAZA, hlc=WALL_MS << 16))
+    (loose,) = [row for row in rows(oak) if not row.own]
+    texts = [("plaza", "one"), ("market", "two"), ("plaza", "three"), ("market", "four")]
+    oak.handle(
+        CommandBatch(
+            99, [Command(n, "post", {"channel": where, "text": t}) for n, (where, t) in enumerate(texts)]
+        )
+    )
+    one, two, three, four = rows(oak)[-4:]
+    assert [row.text for row in (one, two, three, four)] == ["one", "two", "three", "four"]
+    assert (one.parents, three.parents) == (own + loose.id, one.id)
+    assert (two.parents, four.parents) == (b"", two.id)
+    assert [row.sequence for row in (one, two, three, four)] == [2, 1, 3, 2]
+    assert all(envelope.parse(raw) is not None for raw in oak.raws())
 
 
 @pytest.mark.parametrize("keep", KEEP_HOURS)

@@ -46,7 +46,7 @@ def document(log: Log, identity: bytes) -> documents.Document:
 
 def test_post(log: Log) -> None:
     identity = insert(log, OAK, Text("oak", b"\x01" * 32, "hello"))
-    log.count_held(identity, contacts=1, others=3)
+    log.count_held([identity], contacts=1, others=3)
     assert document(log, identity) == {
         "id": identity.hex(),
         "channel": "square",

@@ -83,8 +83,8 @@ def test_row_holds_what_came(log: Log) -> None:
     first = entry(OAK, 1, name="oak\n", text=text, at_s=1.5)
     answer = entry(OWN, 1, first, reply_to=first.id, at_s=2)
     log.insert_many([first, answer])
-    log.count_held(answer.id)
-    log.count_held(answer.id, contacts=2, others=0)
+    log.count_held([answer.id])
+    log.count_held([answer.id], contacts=2, others=0)
     assert log.after(0, None, 10) == [
         Row(
             1, first.id, SQUARE, "square", "public", OAK, "oak\n", 1, 1, b"", START_MS + 1500 << 16, 1,

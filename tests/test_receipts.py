@@ -37,7 +37,7 @@ def test_posts_that_are_over_are_followed_no_longer() -> None:
         keyset.remove(key)
     for key in later:
         keyset.insert(key)
-        receipts.posted(key_reference(key), key[8:])
+        receipts.follow([key])
     assert lengths(receipts)["_own"] == before == 50
     receipts.held_by(1, key_reference(first[0]))
     assert receipts.take_held() == []

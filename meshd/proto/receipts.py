@@ -8,6 +8,7 @@ of it, else whoever comes again and again would fill our memory.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from meshd.ids import key_reference
 from meshd.limits import HELD_POSTS_MAX
@@ -22,13 +23,14 @@ class Receipts:
         self._own: OrderedDict[bytes, tuple[bytes, set[int]]] = OrderedDict()  # reference → id, holders
         self._held: list[bytes] = []
 
-    def posted(self, reference: bytes, identity: bytes) -> None:
-        """Follow a post of our own, which is in the set."""
-        while self._own and self._is_over(next(iter(self._own.items()))):
-            self._own.popitem(last=False)
-        self._own[reference] = identity, set()
-        if len(self._own) > HELD_POSTS_MAX:
-            self._own.popitem(last=False)
+    def follow(self, keys: Iterable[bytes]) -> None:
+        """Follow posts of our own, by their keys, which are in the set."""
+        for key in keys:
+            while self._own and self._is_over(next(iter(self._own.items()))):
+                self._own.popitem(last=False)
+            self._own[key_reference(key)] = key[8:], set()
+            if len(self._own) > HELD_POSTS_MAX:
+                self._own.popitem(last=False)
 
     def _is_over(self, followed: tuple[bytes, tuple[bytes, set[int]]]) -> bool:
         reference, (identity, _) = followed
@@ -38,11 +40,6 @@ class Receipts:
         """A link is gone; another will have another number."""
         for _, links in self._own.values():
             links.discard(link)
-
-    def follow(self, keys: list[bytes]) -> None:
-        """Follow the posts of our own with these keys, which were made before the start."""
-        for key in keys:
-            self.posted(key_reference(key), key[8:])
 
     def held_by(self, link: int, reference: bytes) -> None:
         """The peer behind this link holds this, which may be a post of ours."""

@@ -266,12 +266,12 @@ class Log:
                     found[post_id] = chain
         return found
 
-    def count_held(self, post_id: bytes, contacts: int = 0, others: int = 1) -> None:
-        """Note that so many more peers said they hold this post."""
-        self._database.write(
+    def count_held(self, ids: Sequence[bytes], contacts: int = 0, others: int = 1) -> None:
+        """Note that so many more peers said they hold each of these posts."""
+        self._database.write_many(
             "UPDATE post SET held_contacts = held_contacts + ?, held_others = held_others + ?"
             " WHERE substr(id, 1, 8) = ? AND id = ?",
-            (contacts, others, post_id[:8], post_id),
+            [(contacts, others, post_id[:8], post_id) for post_id in ids],
         )
 
     # --- what a new post names ---
