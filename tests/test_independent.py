@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 
 from tests import independent as other
+from tests import independent_bundle
 from tests.wire_vectors import b, load, named
 
 GROUND = {"nacl", "tests", *sys.stdlib_module_names}
 
 
 def test_it_is_independent():
-    for name in ("independent.py", "independent_reconcile.py", "independent_peer.py"):
+    for name in (
+        "independent.py",
+        "independent_reconcile.py",
+        "independent_peer.py",
+        "independent_bundle.py",
+    ):
         tree = ast.parse((Path(__file__).parent / name).read_text())
         for node in ast.walk(tree):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -232,3 +238,16 @@ def test_the_recorded_session_can_be_read():
         names = [name for name, _ in map(other.message, raws) if name not in ("ping", "pong")]
         assert sorted(names) == sorted(shown[number])
     assert receivers["dialler"].k != dialler.end()[0]  # the keys changed on the way
+
+
+def test_bundles():
+    vector = load("bundles.json")
+    key = b(vector["network_key"])
+    for each in vector["files"]:
+        entries = [b(entry) for entry in each["entries"]]
+        assert independent_bundle.read(key, b(each["bundle"])) == (entries, each["whole"]), each["name"]
+        if each["whole"]:
+            assert independent_bundle.write(key, b(vector["salt"]), entries) == b(each["bundle"])
+    for each in vector["refused"]:
+        with pytest.raises(other.Close):
+            independent_bundle.read(key, b(each["bundle"]))
