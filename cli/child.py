@@ -46,7 +46,7 @@ class Passphrase(NamedTuple):
     @classmethod
     def asked(cls, new: bool) -> "Passphrase":
         """Asks at the terminal, twice for a `new` one; CallerError(usage) where there is none."""
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not at_terminal():
             options = "--passphrase-file F, --passphrase-fd N" + (" or --no-passphrase" if new else "")
             raise CallerError(
                 Code.usage, f"a passphrase is needed and there is no terminal to ask: use {options}"
@@ -56,6 +56,11 @@ class Passphrase(NamedTuple):
         with open(writing, "wb") as pipe:
             pipe.write(said.encode())
         return cls(("--passphrase-fd", str(reading)), (reading,))
+
+
+def at_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def command_line(console: Console, *args: str) -> list[str]:

@@ -7,6 +7,8 @@ goes to stdout too. The status is the code of the error (`meshd.errors.Code`), 1
 
 import os
 import sys
+from itertools import zip_longest
+from typing import NamedTuple
 
 import click
 
@@ -19,32 +21,42 @@ INTERRUPTED = 130
 COMPLETE = "_MESH_COMPLETE"  # set by the completion scripts of the shells
 HASH_REMARK = "(a bare # starts a comment in shells: write square, or '#square' in quotes)"
 
+
+class Place(NamedTuple):
+    """A command: its function as `module:name`, and what it does, in the few words that the first help has room for."""
+
+    function: str
+    does: str
+
+
 SECTIONS = {
     "Node": {
-        "init": "cli.node:init",
-        "up": "cli.node:up",
-        "down": "cli.node:down",
-        "status": "cli.node:status",
-        "id": "cli.identity:identity",
-        "invite": "cli.identity:invite",
-        "doctor": "cli.doctor:doctor",
-        "clock": "cli.clock:clock",
-        "demo": "cli.demo:demo",
-        "completion": "cli.completion:completion",
+        "init": Place("cli.node:init", "make identity and log"),
+        "up": Place("cli.node:up", "start the daemon"),
+        "down": Place("cli.node:down", "stop the daemon"),
+        "status": Place("cli.node:status", "node, links, clock"),
+        "panic": Place("cli.panic:panic", "erase everything, at once"),
+        "id": Place("cli.identity:identity", "your identity"),
+        "invite": Place("cli.identity:invite", "let others in"),
+        "doctor": Place("cli.doctor:doctor", "say what is wrong"),
+        "clock": Place("cli.clock:clock", "say that the clock is right"),
+        "demo": Place("cli.demo:demo", "a whole mesh on show"),
+        "completion": Place("cli.completion:completion", "for your shell"),
     },
     "Posting and reading": {
-        "post": "cli.posts:post",
-        "read": "cli.posts:read",
-        "search": "cli.posts:search",
-        "show": "cli.posts:show",
-        "channel": "cli.channels:channel",
+        "post": Place("cli.posts:post", "say TEXT in CHANNEL"),
+        "read": Place("cli.posts:read", "show posts"),
+        "search": Place("cli.posts:search", "find posts by words"),
+        "show": Place("cli.posts:show", "one post, its provenance"),
+        "channel": Place("cli.channels:channel", "list, join, leave"),
     },
     "Peers": {
-        "peer": "cli.peers:peer",
-        "sync": "cli.peers:sync",
-        "bundle": "cli.bundles:bundle",
+        "peer": Place("cli.peers:peer", "list, add, drop, ping"),
+        "sync": Place("cli.peers:sync", "fetch what is missing"),
+        "bundle": Place("cli.bundles:bundle", "carry posts in a file"),
     },
 }
+_COLUMN_WIDTH = 40  # two columns, or the commands would not fit a screen
 
 
 class Root(Group):
@@ -52,12 +64,11 @@ class Root(Group):
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         for section, places in SECTIONS.items():
-            commands = {name: self.get_command(context, name) for name in places}
-            formatter.write_heading(section)
-            with formatter.indentation():
-                formatter.write_dl(
-                    [(name, each.get_short_help_str(60)) for name, each in commands.items() if each]
-                )
+            formatter.write(f"{section}:\n")
+            cells = [f"  {name:10} {place.does}".ljust(_COLUMN_WIDTH) for name, place in places.items()]
+            half = (len(cells) + 1) // 2
+            for left, right in zip_longest(cells[:half], cells[half:], fillvalue=""):
+                formatter.write(f"{left}{right}".rstrip() + "\n")
 
     def format_usage(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """None: the commands need the lines, and the example says it."""
@@ -74,7 +85,7 @@ mesh = Root(
     "mesh",
     "Posts that travel from laptop to laptop, with no internet.",
     "mesh init && mesh up && mesh post square hello",
-    {name: place for places in SECTIONS.values() for name, place in places.items()},
+    {name: place.function for places in SECTIONS.values() for name, place in places.items()},
     context_settings={"auto_envvar_prefix": "MESHD", "help_option_names": ["-h", "--help"]},
 )
 

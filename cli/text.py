@@ -63,6 +63,24 @@ def down(document: Document) -> Iterator[str]:
     yield "down" if document["pid"] is None else f"down, pid {document['pid']} is gone"
 
 
+def panic_question(home: str) -> str:
+    return inert(f"Erase the identity, the keys and all posts in {home}, for good?")
+
+
+def panic(document: Document) -> Iterator[str]:
+    for path in document["erased"]:
+        yield inert(f"erased  {path}")
+    for path in document["left"]:
+        yield inert(f"left, as it is none of ours: {path}")
+    for reason in document["failed"]:
+        yield click.style(inert(f"STILL THERE  {reason}"), fg="red", bold=True)
+    if not document["erased"]:
+        yield "nothing was erased" if document["failed"] else "there is nothing here to erase"
+    elif not document["failed"]:
+        yield "The keys are gone: what old disk blocks may hold opens with no passphrase, unless somebody"
+        yield "has a copy of the file keyslot. What others carry is theirs, and stays."
+
+
 def status(document: Document) -> Iterator[str]:
     counts, clock, discovery = document["counts"], document["clock"], document["discovery"]
     name = click.style(inert(document["name"]) or "(no name)", bold=True)

@@ -29,6 +29,7 @@ import bench_growth
 import bench_idle
 import bench_live
 import bench_memory
+import bench_panic
 import bench_peers
 import bench_post
 import bench_reconcile
@@ -50,6 +51,7 @@ BENCHES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "sustained": bench_sustained.run,
     "start": bench_start.run,
     "memory": bench_memory.run,
+    "panic": bench_panic.run,
 }
 OPTIONAL = {"growth": bench_growth.run, "peers": bench_peers.run}
 

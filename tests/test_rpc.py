@@ -100,7 +100,12 @@ def request(method: str, id_: object = 1, **params: object) -> dict[str, Any]:
 
 def make_rpc() -> tuple[Rpc, FakeFeed, FakeCore, list[str]]:
     feed, stopped = FakeFeed(), []
-    made = Rpc(feed, lambda: {"pid": 42}, lambda: stopped.append("stop"))  # type: ignore[arg-type]
+    made = Rpc(
+        feed,  # type: ignore[arg-type]
+        lambda: {"pid": 42},
+        lambda: stopped.append("stop"),
+        lambda say: stopped.append("erase"),
+    )
     core = FakeCore(made)
     made._on_event = core.on_event
     return made, feed, core, stopped
@@ -158,6 +163,13 @@ async def test_what_is_no_request_is_refused_and_the_next_line_served(
     assert (error["code"], error["data"]["code"]) == (number, "usage")
     assert (await talk.ask("status"))["result"]["pid"] == 42
     assert len(talk.core.events) == 1
+
+
+async def test_erasing_has_to_be_meant(talk: Talk) -> None:
+    assert (await talk.ask("panic", yes=False))["error"]["data"]["code"] == "usage"
+    assert talk.stopped == []
+    await talk.ask("panic", yes=True)
+    assert talk.stopped == ["erase"]
 
 
 async def test_a_parameter_that_is_null_is_not_given(talk: Talk) -> None:

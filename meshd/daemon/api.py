@@ -55,6 +55,15 @@ class Empty(TypedDict):
     v: int
 
 
+class Erased(TypedDict):
+    """Paths that are gone; `PATH: reason` of what is not; and what else was in the home, which is left."""
+
+    v: int
+    erased: list[str]
+    failed: list[str]
+    left: list[str]
+
+
 class Link(TypedDict):
     """An open link. `peer` is the link key, hex; `contact` a name if the peer is one of ours."""
 

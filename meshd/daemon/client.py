@@ -12,7 +12,9 @@ Answers are sent before notifications, hence `{subscription}` before the first o
 one slice each, in turn.
 """
 
+import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +138,12 @@ class Client:
         if request.method in carried:
             self._nursery.start_soon(self._carry, carried[request.method], request.params, on_replies)
             return
-        local = {"subscribe": self._subscribe, "unsubscribe": self._unsubscribe, "down": self._down}
+        local: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+            "down": self._down,
+            "panic": lambda _: self._panic(request),
+        }
         if request.method not in local:
             self._ask(Command(self._rpc.number(), request.method, request.params), on_replies)
             return
@@ -238,7 +245,19 @@ class Client:
         self._stops = True
         return {}
 
+    def _panic(self, request: Request) -> dict[str, Any]:
+        if not request.params["yes"]:
+            raise CallerError(Code.usage, "this erases everything of this node for good: say yes")
+        self._rpc.erase(lambda erased: self._say_last(result_text(request.id, erased)))
+        return {}  # to whoever has an `erase` that comes back
+
     # --- lines out ---
+
+    def _say_last(self, text: str) -> None:
+        """Past the writer, which gets no turn any more: as much of it as the system takes at once."""
+        if isinstance(self._stream, trio.SocketStream):
+            with suppress(OSError):
+                os.write(self._stream.socket.fileno(), text.encode() + b"\n")
 
     def _text(self, request: Request, reply: Reply) -> str:
         if not request.wants_answer:

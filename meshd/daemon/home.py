@@ -10,7 +10,7 @@ the stderr of a daemon in the background: reasons, never contents.
 Making a home is one step: both databases are made under `….new` names, then the keyslot is written, and that
 is the moment from which the home exists. Before it, leftovers of an interrupted start are thrown away; after
 it, `lock` gives the databases their names. A home with databases and no keyslot is never made anew, because
-the keyslot may only be elsewhere.
+the keyslot may only be elsewhere. What is made here, by whomever, has its place in `panic` too.
 """
 
 import errno
@@ -55,7 +55,9 @@ class Home:
                     Code.refused, f"there is a node in {self.path} already: nothing was changed"
                 )
             if os.path.lexists(self.carry) or os.path.lexists(self.log):
-                message = f"{self.path} has a log but no keyslot: put the keyslot back, or use another --home"
+                message = (
+                    f"{self.path} has a log but no keyslot: put it back, or erase the rest with `mesh panic`"
+                )
                 raise CallerError(Code.refused, message)
             for leftover in self.path.glob(f"*.db{NEW}*"):
                 leftover.unlink()
@@ -92,6 +94,8 @@ class Home:
                         Code.refused, f"{self.path} can't be locked: {error.strerror}"
                     ) from None
                 raise CallerError(Code.busy, f"another meshd is at work in {self.path}") from None
+            if os.fstat(descriptor).st_nlink == 0:  # a lock that nobody else would meet
+                raise CallerError(Code.busy, f"{self.path} was erased at this moment: try again")
             yield
         finally:
             os.close(descriptor)

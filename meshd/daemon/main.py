@@ -14,6 +14,7 @@ import io
 import json
 import os
 import resource
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -108,6 +109,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: meshd doctor --json",
     )
     doctor.set_defaults(run=_doctor)
+
+    panic = commands.add_parser(
+        "panic",
+        parents=[shared],
+        help="erase the keys and everything of this node",
+        epilog="example: meshd panic --yes",
+    )
+    panic.add_argument("--yes", action="store_true", help="it is meant")
+    panic.set_defaults(run=_panic)
     return parser
 
 
@@ -167,6 +177,20 @@ def _doctor(options: argparse.Namespace) -> dict[str, Any]:
     from meshd.daemon.doctor import examine  # trio and zeroconf, as above
 
     return {"v": api.VERSION, **examine(api.home_path(options.home))}
+
+
+def _panic(options: argparse.Namespace) -> dict[str, Any]:
+    from meshd.daemon.panic import panic
+
+    if not options.yes:
+        raise CallerError(Code.usage, "this erases everything of this node for good: say --yes")
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):  # a terminal that is torn away changes nothing
+        signal.signal(number, signal.SIG_IGN)
+    return {"v": api.VERSION, **panic(api.home_path(options.home))}
 
 
 def _stretch(slot: bytes, options: argparse.Namespace) -> bytes:

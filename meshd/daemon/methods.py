@@ -10,6 +10,7 @@ from meshd.daemon.api import (
     Channels,
     Confirmed,
     Empty,
+    Erased,
     Exported,
     Identity,
     Imported,
@@ -50,6 +51,11 @@ _ADDRESS = Param((str,), "HOST:PORT or [IPv6]:PORT", required=True)
 METHODS: dict[str, Method] = {
     "status": Method({}, Status, "the node at a glance"),
     "down": Method({}, Empty, "stops the daemon; the answer comes before it stops"),
+    "panic": Method(
+        {"yes": Param((bool,), "has to be true", required=True)},
+        Erased,
+        "erases the keys and everything of this node; the answer comes when it is done, and is the last",
+    ),
     "id.show": Method({}, Identity, "the own identity"),
     "invite.network": Method({}, Invite, "the text that lets a laptop join this network"),
     "post": Method(

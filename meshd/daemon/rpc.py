@@ -30,6 +30,7 @@ from meshd.errors import CallerError, Code
 from meshd.events import Command, CommandBatch, CommandCancelled, Event, Reply, ReplyBatch
 
 OnReplies = Callable[[list[Reply]], None]
+Say = Callable[[dict[str, Any]], None]
 
 _BACKLOG = 64
 _ACCEPT_PAUSE_S = 0.1  # when descriptors or memory are short
@@ -59,12 +60,20 @@ def bind(path: str) -> socket.socket:
 
 
 class Rpc:
-    """All clients of a daemon. `status` gives what the daemon adds to the document of that name."""
+    """All clients of a daemon. `status` gives what the daemon adds to the document of that name; `erase` erases the
+    home, says what it did to the function that it is given, and does not return."""
 
-    def __init__(self, feed: Feed, status: Callable[[], dict[str, Any]], stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        status: Callable[[], dict[str, Any]],
+        stop: Callable[[], None],
+        erase: Callable[[Say], None],
+    ) -> None:
         self.feed = feed
         self.status = status
         self.stop = stop
+        self.erase = erase
         self._clients: set[Client] = set()
         self._numbers = count(1)
         self._waiting: dict[int, OnReplies] = {}

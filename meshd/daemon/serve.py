@@ -10,12 +10,12 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import trio
 
 from meshd import limits
-from meshd.daemon import api, rpc
+from meshd.daemon import api, panic, rpc
 from meshd.daemon.driver import Driver, read_clock
 from meshd.daemon.feed import Feed
 from meshd.daemon.init import Opened
@@ -75,8 +75,12 @@ async def _serve(
     def on_event(event: Event) -> None:
         driver.handle(event)
 
+    def erase(say: Callable[[dict[str, Any]], None]) -> NoReturn:
+        say(panic.erase(os.path.dirname(path)))
+        os._exit(0)  # whatever this process still had to do, it must not
+
     links = Links(Listeners(listen))
-    clients = rpc.Rpc(Feed(node), status, stop.set)
+    clients = rpc.Rpc(Feed(node), status, stop.set, erase)
     discovery = Discovery(
         on_event, mode, rng=rng, on_addresses=lambda: on_event(Listening(links.addresses()))
     )

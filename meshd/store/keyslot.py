@@ -40,7 +40,7 @@ from meshd.crypto import Entropy
 from meshd.errors import CallerError, Code, PeerError
 
 FILE_NAME = "keyslot"
-_TEMPORARY_NAME = "keyslot.new"
+TEMPORARY_NAME = "keyslot.new"
 _VERSION = 1
 _PASSPHRASE = "passphrase"
 _NONE = "none"
@@ -181,7 +181,7 @@ def write(home: Path, raw: bytes) -> None:
     CallerError(refused) if there is one already or the disk won't take it. Who calls this holds the home's
     lock.
     """
-    path, temporary = home / FILE_NAME, home / _TEMPORARY_NAME
+    path, temporary = home / FILE_NAME, home / TEMPORARY_NAME
     if os.path.lexists(path):
         raise CallerError(Code.refused, f"{path} exists already: nothing was changed")
     try:
