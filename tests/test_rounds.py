@@ -86,6 +86,16 @@ def test_a_link_has_one_round_at_a_time_and_a_stalled_one_is_given_up(rounds: Ro
     assert rounds.current(1, number) is None
 
 
+def test_a_round_asked_for_while_one_is_open_comes_after_it(rounds: Rounds) -> None:
+    rounds.opened(1, ask=False, mono_ms=0)
+    rounds.begin(1, 500_000, 0)
+    rounds.all_due(10)
+    assert rounds.due(10) == []
+    assert next_due(rounds) > 10  # nothing can be done before the open one ends
+    rounds.ended(1, 20)
+    assert rounds.due(20) == [1]
+
+
 def test_an_answer_belongs_to_its_round_and_link(rounds: Rounds) -> None:
     rounds.opened(1, ask=False, mono_ms=0)
     rounds.opened(2, ask=False, mono_ms=0)

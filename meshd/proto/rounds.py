@@ -79,7 +79,7 @@ class Rounds:
         for link in [link for link, pending in self._open.items() if pending.deadline_ms <= mono_ms]:
             del self._open[link]
             self._links[link] = mono_ms  # what it would have found is still to be found
-        due = [link for link, due_ms in self._links.items() if due_ms is not None and due_ms <= mono_ms]
+        due = [link for link, due_ms in self._waiting() if due_ms <= mono_ms]
         for link in due:
             self._links[link] = None
         if self._next_ms <= mono_ms:
@@ -87,6 +87,14 @@ class Rounds:
                 due.append(self._rng.choice(list(self._links)))
             self._plan(mono_ms)
         return [link for link in dict.fromkeys(due) if link not in self._open]
+
+    def _waiting(self) -> list[tuple[int, int]]:
+        """Links whose round is to come, and when; a round that is open is waited for, since it began before."""
+        return [
+            (link, due_ms)
+            for link, due_ms in self._links.items()
+            if due_ms is not None and link not in self._open
+        ]
 
     def postpone(self, link: int, mono_ms: int) -> None:
         """A round that is due must wait until what is on the way has come."""
@@ -162,7 +170,7 @@ class Rounds:
 
     def next_deadline(self) -> int | None:
         """When `due` or `unparked` has something."""
-        deadlines = [due_ms for due_ms in self._links.values() if due_ms is not None]
+        deadlines = [due_ms for _, due_ms in self._waiting()]
         deadlines += [pending.deadline_ms for pending in self._open.values()]
         if self._links:
             deadlines.append(self._next_ms)
