@@ -6,17 +6,20 @@ incarnation names the last one known of the one before as its first parent (prot
 
 The author's name travels in the body of its first post of each incarnation in a channel. Of posts that are written
 together, the first in a channel names its loose ends as parents, and each of the others the one before it alone.
+
+The own card is made here too, from the inbox key of the day. That key is random and kept in the log; a log that has
+none yet gets one when its card is first asked for.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from meshd import crypto, post
+from meshd import card, crypto, post
 from meshd.envelope import Envelope, seal_public
 from meshd.hlc import Clock
 from meshd.ids import envelope_key
 from meshd.limits import INCARNATION_MAX, KEEP_HOURS, KEEP_HOURS_MAX, PARENTS_MAX
-from meshd.post import HOUR_MS, Post, Text
+from meshd.post import DAY_MS, HOUR_MS, Post, Text
 from meshd.store.log import Log
 
 
@@ -36,7 +39,7 @@ class Author:
     def __init__(self, log: Log, clock: Clock, entropy: crypto.Entropy) -> None:
         self.public, self._secret = crypto.ed25519_keypair(log.seed)
         self.name = log.name
-        self._log, self._clock = log, clock
+        self._log, self._clock, self._entropy = log, clock, entropy
         self._incarnation = int.from_bytes(crypto.fresh(entropy, 16)[:8], "big") & INCARNATION_MAX
         self._last: dict[bytes, tuple[int, bytes]] = {}  # channel → sequence and id of our last post in it
 
@@ -85,3 +88,15 @@ class Author:
         self._last[draft.channel] = sequence + 1, identity
         raw = seal_public(signed, signature)
         return Envelope(envelope_key(written.keep_until, identity), raw, written, signature)
+
+    def inbox(self, wall_ms: int) -> tuple[int, bytes]:
+        """The day and the 32 bytes of our inbox key; made for today if there was none yet."""
+        kept = self._log.contacts.inbox(self.public)
+        if kept is None:
+            kept = wall_ms // DAY_MS, crypto.fresh(self._entropy, crypto.KEY_SIZE)
+            self._log.contacts.set_inbox(self.public, *kept)
+        return kept
+
+    def card(self, wall_ms: int) -> str:
+        """What lets others write to us, and find out that we are near, from today on."""
+        return card.encode(self.public, *self.inbox(wall_ms))

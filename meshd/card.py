@@ -1,20 +1,63 @@
 """The text of a card, which a QR code carries from one laptop to another.
 
-The rule: `MESHD:1:` and base32 (RFC 4648, upper case, no padding) of `identity key (32) ‖ check (4)`, where the
-check is the first 4 bytes of the hash whose words are the fingerprint (protocol.md, "Words"). All characters fit a
-QR code's alphanumeric mode. The check guards against a slip of the pen, not against anybody: who a key belongs to
-is settled by comparing the words, face to face.
+The rule: `MESHD:1:` and base32 (RFC 4648, upper case, no padding) of `identity key (32) ‖ u16 day ‖ inbox key of that
+day (32) ‖ check (4)`, where the check is the first 4 bytes of the hash with the label of fingerprints over all before
+it (protocol.md, "Cards"). The day is counted since 1970; the inbox key moves on daily, and with it what a stored card
+holds. All characters fit a QR code's alphanumeric mode, and the text survives being read aloud: case and white space
+mean nothing.
+
+The check guards against a slip of the pen, not against anybody: who a key belongs to is settled by comparing the
+words, face to face. A card is no secret of its owner alone: whoever has it can notice and write to its owner, and who
+has none can do neither. So it is shown to those who may, and published only by who wants to be written to by anybody.
 """
 
 import base64
+import binascii
+from typing import NamedTuple
 
+from meshd import crypto
+from meshd.errors import CallerError, Code
 from meshd.ids import LABEL_FINGERPRINT, labelled
 
 PREFIX = "MESHD:1:"
+_SIZE = 32 + 2 + 32
 _CHECK_SIZE = 4
 
 
-def encode(identity: bytes) -> str:
-    """The card of the identity with this 32-byte public key: 66 characters."""
-    check = labelled(LABEL_FINGERPRINT, identity)[:_CHECK_SIZE]
-    return PREFIX + base64.b32encode(identity + check).decode().rstrip("=")
+class Card(NamedTuple):
+    """An identity (Ed25519, 32 bytes) with the inbox key (32 bytes) of a day (days since 1970)."""
+
+    identity: bytes
+    day: int
+    inbox_key: bytes
+
+
+def encode(identity: bytes, day: int, inbox_key: bytes) -> str:
+    """The card of this identity: 120 characters."""
+    raw = identity + day.to_bytes(2, "big") + inbox_key
+    return PREFIX + base64.b32encode(raw + _check(raw)).decode().rstrip("=")
+
+
+def decode(text: str) -> Card:
+    """What a card says; CallerError(invalid) if it is none, or was damaged, or its identity is no valid key."""
+    compact = "".join(text.split()).upper()
+    if not compact.startswith(PREFIX):
+        raise CallerError(Code.invalid, f"this is no card: one begins with {PREFIX}")
+    digits = compact.removeprefix(PREFIX)
+    try:
+        raw = base64.b32decode(digits + "=" * (-len(digits) % 8))
+    except (binascii.Error, ValueError):
+        raw = b""
+    said, check = raw[:_SIZE], raw[_SIZE:]
+    card = Card(said[:32], int.from_bytes(said[32:34], "big"), said[34:])
+    if len(said) != _SIZE or check != _check(said) or encode(*card) != compact:
+        raise CallerError(
+            Code.invalid, "this card is damaged: a character is wrong or missing; copy it again"
+        )
+    if not crypto.is_valid_point(card.identity):
+        raise CallerError(Code.invalid, "the key in this card is no valid identity: nobody can have made it")
+    return card
+
+
+def _check(raw: bytes) -> bytes:
+    return labelled(LABEL_FINGERPRINT, raw)[:_CHECK_SIZE]

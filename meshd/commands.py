@@ -52,7 +52,7 @@ class Commands:
         self._held: set[bytes] = set()  # posts that a waiting command asked about and that are held now
         self._methods: dict[str, Method] = {
             "status": lambda params, now: queries.status(node),
-            "id.show": lambda params, now: queries.identity(node),
+            "id.show": lambda params, now: queries.identity(node, now),
             "invite.network": self._invite_network,
             "post": self._post,
             "channel.list": lambda params, now: self._channels(),

@@ -1,8 +1,9 @@
 """JSON documents from rows of the log: what `read`, `channel list` and subscriptions answer.
 
 The rule: a document is made here and nowhere else, so that a post looks the same by whatever way it is asked for.
-Ids are full lower-case hex, times RFC 3339 in UTC with milliseconds. An author is shown as `name#7f3a`: the name
-is whatever the author wrote, the tag is the beginning of the author's key, long enough to be the only one here.
+Ids are full lower-case hex, times RFC 3339 in UTC with milliseconds. A person is shown by the petname that the user
+gave them, which has no `#`; anybody else as `name#7f3a`: the name is whatever the author wrote, the tag is the
+beginning of the author's key, long enough to be the only one here.
 Names and texts stand as they came: what shows them to a person makes control and bidi characters inert.
 """
 
@@ -10,7 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from meshd.post import HOUR_MS, KIND_TEXT
+from meshd.store.contacts import Contact
 from meshd.store.log import Channel, Log, Row
+from meshd.words import fingerprint
 
 Document = dict[str, Any]
 
@@ -23,8 +26,8 @@ def rfc3339(wall_ms: int) -> str:
 
 
 def author_name(name: str, author: bytes, log: Log) -> str:
-    """`name#7f3a`, or `#7f3a` for an author who has told no name."""
-    return f"{name}#{log.tag(author)}"
+    """The user's own name for them; else `name#7f3a`, or `#7f3a` for an author who has told no name."""
+    return log.contacts.get(author).petname or f"{name}#{log.authors.tag(author)}"
 
 
 def post_document(row: Row, log: Log) -> Document:
@@ -35,7 +38,7 @@ def post_document(row: Row, log: Log) -> Document:
         "channel": row.channel_name,
         "author": row.author.hex(),
         "name": author_name(row.author_name, row.author, log),
-        "trust": "self" if row.own else "seen",
+        "trust": "self" if row.own else log.contacts.get(row.author).trust,
         "text": row.text,
         "time": rfc3339(time_ms),
         "clock_off_s": max(0, time_ms - row.first_seen_ms) // 1000,
@@ -52,9 +55,23 @@ def missing_document(gap: tuple[bytes | None, bytes, int], log: Log) -> Document
     author, channel, count = gap
     return {
         "author": author.hex() if author else None,
-        "name": author_name(log.author_name(author), author, log) if author else None,
+        "name": author_name(log.authors.name(author), author, log) if author else None,
         "channel": log.channel_name(channel),
         "count": count,
+    }
+
+
+def contact_document(contact: Contact, log: Log) -> Document:
+    """A contact; `fingerprint` is the 12 words of its key."""
+    return {
+        "id": contact.identity.hex(),
+        "name": author_name(log.authors.name(contact.identity), contact.identity, log),
+        "trust": contact.trust,
+        "vouched_by": [],
+        "added": contact.is_added,
+        "muted": contact.is_muted,
+        "blocked": contact.is_blocked,
+        "fingerprint": fingerprint(contact.identity),
     }
 
 

@@ -21,6 +21,7 @@ from meshd.ids import CHANNEL_ID_SIZE, ID_SIZE, LABEL_SIGNATURE, post_id
 VERSION = 1
 KIND_TEXT = 1
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 POST_SIZE_MAX = limits.BODY_SIZE_MAX + 512  # body, and all other slots at their largest
 
 _SCHEMA = (int, bytes, bytes, bytes, int, int, bytes, int, int, int, bytes)

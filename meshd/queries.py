@@ -6,7 +6,8 @@ is what this node knows and no more.
 
 from typing import TYPE_CHECKING, Any
 
-from meshd import card, documents
+from meshd import documents
+from meshd.events import Now
 from meshd.ids import network_id
 from meshd.proto.session import Session, State
 from meshd.words import fingerprint
@@ -60,7 +61,7 @@ def clock(node: "Node") -> Document:
     return {"state": time.state, "off_s": time.off_ms // 1000, "advice": time.advice()}
 
 
-def identity(node: "Node") -> Document:
+def identity(node: "Node", now: Now) -> Document:
     """The own identity; CallerError(locked) while the log is closed."""
     log = node.require_log()
     if node.author is None:
@@ -70,7 +71,7 @@ def identity(node: "Node") -> Document:
         "id": public.hex(),
         "name": log.name,
         "fingerprint": fingerprint(public),
-        "card": card.encode(public),
+        "card": node.author.card(now.wall_ms),
     }
 
 

@@ -40,6 +40,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "session.json": vectors_session.session,
     "discovery.json": vectors_names.discovery,
     "invites.json": vectors_names.invites,
+    "cards.json": vectors_names.cards,
     "bundles.json": vectors_bundles.bundles,
     vectors_reconcile.FILE: vectors_reconcile.vectors,
     "keyed.json": vectors_keyed.keyed,

@@ -1,4 +1,4 @@
-"""Makes hashes.json, invites.json and discovery.json: everything that is a name, or derived from the network key.
+"""Makes hashes.json, invites.json, cards.json and discovery.json: all that is a name, or derived from the network key.
 
 Rule: each label of protocol.md, "Hashes and labels", has a vector with its parts, so that a slip in the order or in
 a length shows; each refused entry has one thing wrong.
@@ -6,12 +6,13 @@ a length shows; each refused entry has one thing wrong.
 
 import ipaddress
 
-from vectors_fixed import NETWORK, NETWORK_KEY, Vector, fixed, identity
+from vectors_fixed import NETWORK, NETWORK_KEY, NOW_MS, Vector, fixed, identity
 
-from meshd import ids, invite
+from meshd import card, ids, invite
 from meshd.errors import CallerError
 from meshd.ids import Address
 from meshd.net.mdns import Announcement, answer_packet
+from meshd.post import DAY_MS
 from meshd.words import fingerprint
 
 _CHANNELS = {
@@ -121,6 +122,54 @@ def invites() -> Vector:
             {"name": "lower case and white space", "invite": typed, "network_key": invite.decode(typed).hex()}
         ],
         "refused": [{"name": name, "invite": refused} for name, refused in wrong.items()],
+    }
+
+
+def cards() -> Vector:
+    """What cards.json holds."""
+    made = card.Card(identity("oak")[1], NOW_MS // DAY_MS, fixed("inbox key of oak"))
+    text = card.encode(*made)
+    small = bytes.fromhex("01" + 31 * "00")  # the neutral element
+    wrong = {
+        "another prefix": text.replace("MESHD:1", "MESHD:2"),
+        "an invite": invite.encode(NETWORK_KEY),
+        "a character outside the alphabet": text[:30] + "1" + text[31:],
+        "a character less": text[:-1],
+        "a character more": text + "A",
+        "a wrong character in the identity": text[:30] + ("A" if text[30] != "A" else "B") + text[31:],
+        "a wrong character in the inbox key": text[:90] + ("A" if text[90] != "A" else "B") + text[91:],
+        "an identity of small order": card.encode(small, made.day, made.inbox_key),
+        "an identity that is no point": card.encode(b"\2" + bytes(31), made.day, made.inbox_key),
+    }
+    for name, refused in wrong.items():
+        try:
+            card.decode(refused)
+        except CallerError:
+            continue
+        raise RuntimeError(f"not refused: {name}")
+    return {
+        "valid": [
+            _card(made),
+            _card(card.Card(identity("elm")[1], 0, bytes(32))),
+            _card(made._replace(day=65535)),
+        ],
+        "taken_too": [
+            {
+                "name": "lower case and white space",
+                **_card(made),
+                "card": text[:40].lower() + "\n " + text[40:],
+            }
+        ],
+        "refused": [{"name": name, "card": refused} for name, refused in wrong.items()],
+    }
+
+
+def _card(made: card.Card) -> Vector:
+    return {
+        "identity": made.identity.hex(),
+        "day": made.day,
+        "inbox_key": made.inbox_key.hex(),
+        "card": card.encode(*made),
     }
 
 

@@ -56,7 +56,7 @@ def test_hole_between_lowest_and_highest(log: Log) -> None:
 def test_holes_of_several_incarnations_are_summed(log: Log) -> None:
     for incarnation in 5, 6:
         log.insert_many([chain(OAK, 4, incarnation=incarnation)[n] for n in (0, 3)])
-    log.insert(*entry(OAK, 1, channel=BRIDGE))
+    log.insert_many([entry(OAK, 1, channel=BRIDGE)])
     assert log.missing() == [(OAK, SQUARE, 4)]
 
 
@@ -66,7 +66,7 @@ def test_absent_parent_is_nobodys_until_it_comes(log: Log, path: Path) -> None:
     log.insert_many([child, entry(OWN, 1, parent, child, at_s=3)])
     again = reopened(log, path)
     assert again.missing() == [(None, SQUARE, 1)]
-    again.insert(*parent)
+    again.insert_many([parent])
     assert again.missing() == []
     again.close()
 
@@ -76,7 +76,7 @@ def test_fork_marks_both(log: Log, path: Path) -> None:
     twin = entry(OAK, 2, first, text="something else")
     log.insert_many([first, second])
     again = reopened(log, path)
-    assert again.insert(*twin) == 3
+    assert again.insert_many([twin])[0] == 3
     assert [row.forked for row in again.after(0, SQUARE, 9)] == [False, True, True]
     again.insert_many([entry(OAK, 4, b"3" * 32), entry(OAK, 4, b"3" * 32, text="too")])
     assert [row.forked for row in again.after(3, SQUARE, 9)] == [True, True]
@@ -91,26 +91,26 @@ def test_heads_newest_first(log: Log) -> None:
     assert log.heads(SQUARE, 1) == [ash.id]
     assert log.heads(BRIDGE, 8) == []
     joined = entry(OWN, 1, oak, ash, at_s=3)
-    log.insert(*joined)
+    log.insert_many([joined])
     assert log.heads(SQUARE, 8) == [joined.id]
 
 
 def test_a_parent_that_comes_after_its_child_is_no_head(log: Log, path: Path) -> None:
     oak = entry(OAK, 1)
     child = entry(ASH, 1, oak, at_s=2)
-    log.insert(*child)
+    log.insert_many([child])
     again = reopened(log, path)
-    again.insert(*oak)
+    again.insert_many([oak])
     assert again.heads(SQUARE, 8) == [child.id]
     again.close()
 
 
 def test_head_that_is_no_longer_in_memory(log: Log, path: Path) -> None:
     oak = entry(OAK, 1)
-    log.insert(*oak)
+    log.insert_many([oak])
     again = reopened(log, path)
     child = entry(ASH, 1, oak, at_s=2)
-    again.insert(*child)
+    again.insert_many([child])
     assert again.heads(SQUARE, 8) == [child.id]
     again.close()
 

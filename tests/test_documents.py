@@ -34,7 +34,7 @@ def insert(
     parents = b"p" * 32 if sequence > 1 else b""
     made = Post(1, SQUARE, b"", author, 1, sequence, parents, TIME_MS << 16, kind, KEEP_UNTIL, body)
     identity = post.post_id(post.encode(made))
-    log.insert(identity, made, text, "link", seen_ms)
+    log.insert_many([(identity, made, text, "link", seen_ms)])
     return identity
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests import independent as other
 from tests import independent_bundle
+from tests import independent_contacts as contacts
 from tests.wire_vectors import b, load, named
 
 GROUND = {"nacl", "tests", *sys.stdlib_module_names}
@@ -23,6 +24,7 @@ def test_it_is_independent():
         "independent_reconcile.py",
         "independent_peer.py",
         "independent_bundle.py",
+        "independent_contacts.py",
     ):
         tree = ast.parse((Path(__file__).parent / name).read_text())
         for node in ast.walk(tree):
@@ -46,6 +48,15 @@ def test_hashes():
         assert made.hex() == each["channel_id"]
     for each in vector["words"]:
         assert other.H("meshd/1 identity words", b(each["author"])).hex() == each["hash"]
+
+
+def test_cards():
+    vector = load("cards.json")
+    for valid in vector["valid"] + vector["taken_too"]:
+        assert contacts.card(valid["card"]) == (b(valid["identity"]), valid["day"], b(valid["inbox_key"]))
+    for refused in vector["refused"]:
+        with pytest.raises(other.Close):
+            contacts.card(refused["card"])
 
 
 def test_encoding():

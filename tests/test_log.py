@@ -70,8 +70,8 @@ def test_rollback_forgets_everything(log: Log) -> None:
     log.insert_many([third, entry(ASH, 1, b"absent".ljust(32), name="ash")])
     log.set_opened(9)
     log.rollback()
-    assert (log.opened(), log.last_cursor(), log.missing(), log.author_name(ASH)) == (0, 1, [], "")
-    assert log.insert(*second) == 2
+    assert (log.opened(), log.last_cursor(), log.missing(), log.authors.name(ASH)) == (0, 1, [], "")
+    assert log.insert_many([second])[0] == 2
     assert log.heads(SQUARE, 8) == [second.id]
 
 
@@ -115,7 +115,7 @@ def test_channel_that_was_never_joined(log: Log) -> None:
     assert (log.after(0, other, 9), log.latest(other, 9), log.missing(other)) == ([], [], [])
     assert (log.heads(other, 9), log.last_own(other), log.joined(other)) == ([], None, False)
     with pytest.raises(KeyError):
-        log.insert(*entry(OAK, 1, channel=other))
+        log.insert_many([entry(OAK, 1, channel=other)])
 
 
 def test_after_goes_on_from_a_cursor(log: Log) -> None:
@@ -221,28 +221,28 @@ def test_unread_counts_what_others_said_after_the_mark(log: Log) -> None:
 def test_name_is_that_of_the_newest_post_that_has_one(log: Log, path: Path) -> None:
     log.insert_many([entry(OAK, 5, b"4" * 32, name="new"), entry(OAK, 1, name="old")])
     log.insert_many([entry(OAK, 6, b"5" * 32)])
-    assert log.author_name(OAK) == "new"
+    assert log.authors.name(OAK) == "new"
     assert {row.author_name for row in log.latest(SQUARE, 9)} == {"new"}
     again = reopened(log, path)
-    again.insert(*entry(OAK, 2, b"1" * 32, name="older"))
-    assert again.author_name(OAK) == "new"
+    again.insert_many([entry(OAK, 2, b"1" * 32, name="older")])
+    assert again.authors.name(OAK) == "new"
     again.close()
 
 
 def test_own_name_does_not_follow_posts(log: Log) -> None:
-    log.insert(*entry(OWN, 1, name="somebody else"))
-    assert log.author_name(OWN) == "me"
-    assert log.author_name(ASH) == ""
+    log.insert_many([entry(OWN, 1, name="somebody else")])
+    assert log.authors.name(OWN) == "me"
+    assert log.authors.name(ASH) == ""
 
 
 def test_tag_grows_until_it_is_the_only_one(log: Log) -> None:
     near = OAK[:3] + b"\x0b" * 29
-    log.insert(*entry(OAK, 1))
-    assert log.tag(OAK) == OAK.hex()[:4]
-    log.insert(*entry(near, 1))
+    log.insert_many([entry(OAK, 1)])
+    assert log.authors.tag(OAK) == OAK.hex()[:4]
+    log.insert_many([entry(near, 1)])
     # 0a0a0a0a and 0a0a0a0b: the eighth digit tells them apart.
-    assert (log.tag(OAK), log.tag(near)) == ("0a0a0a0a", "0a0a0a0b")
-    assert log.tag(ASH) == "a5a5"  # not known here
+    assert (log.authors.tag(OAK), log.authors.tag(near)) == ("0a0a0a0a", "0a0a0a0b")
+    assert log.authors.tag(ASH) == "a5a5"  # not known here
 
 
 def test_many_authors_and_chains_do_not_stay_in_memory(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,5 +254,5 @@ def test_many_authors_and_chains_do_not_stay_in_memory(log: Log, monkeypatch: py
             [entry(who, sequence, *[b"p" * 32] * (sequence > 1), name=f"{who[0]}") for who in people]
         )
         log.commit()
-    assert [log.author_name(who) for who in people] == [f"{n}" for n in range(1, 11)]
+    assert [log.authors.name(who) for who in people] == [f"{n}" for n in range(1, 11)]
     assert log.missing() == [(who, SQUARE, 1) for who in people]

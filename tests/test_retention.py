@@ -156,7 +156,7 @@ def test_a_chain_that_loses_its_beginning_misses_nothing(log: Log) -> None:
     assert shown(log) == [each.id for each in posts[3:]]
     assert log.missing() == []
     assert log.heads(SQUARE, 8) == [posts[5].id]
-    assert log.insert(*entry(OAK, 8, posts[5], at_s=8)) == 7
+    assert log.insert_many([entry(OAK, 8, posts[5], at_s=8)])[0] == 7
     assert [count for _, _, count in log.missing()] == [1], "a hole above is one as ever"
 
 
@@ -180,7 +180,7 @@ def test_a_chain_that_is_all_gone_is_forgotten_and_heads_nothing(log: Log) -> No
 
 @pytest.mark.parametrize("later_h", [limits.KEEP_HOURS_MAX, limits.KEEP_HOURS_MAX + 1])
 def test_a_parent_that_nobody_can_have_any_more_is_missing_no_longer(log: Log, later_h: int) -> None:
-    log.insert(*entry(OAK, 1, b"absent".ljust(32)))
+    log.insert_many([entry(OAK, 1, b"absent".ljust(32))])
     assert log.missing() == [(None, SQUARE, 1)]
     prune(log, 0, hour=HOUR + later_h)
     assert log.missing() == ([(None, SQUARE, 1)] if later_h == limits.KEEP_HOURS_MAX else [])

@@ -14,6 +14,7 @@ from meshd.errors import CallerError, Code
 from meshd.limits import INDEX_SLICE_MAX, INDEX_SLICE_SIZE, QUERY_SIZE_MAX, QUERY_TERMS_MAX
 from meshd.post import Text
 from meshd.store import db, search
+from meshd.store import log as log_module
 from meshd.store.log import Entry, Log
 from meshd.store.search import compile_query
 from tests.wire import Author
@@ -249,18 +250,12 @@ def test_D09_no_deleted_word_stays_in_the_file(
 def test_words_stay_without_the_option(tmp_path: Path, oak: Author, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the test above would notice."""
     weak = tuple(sql.replace("'secure-delete', 1", "'secure-delete', 0") for sql in search.SCHEMA)
-    monkeypatch.setattr("meshd.store.log._MIGRATIONS", (*log_schema(), weak))
+    schema = tuple(weak if each is search.SCHEMA else each for each in log_module._MIGRATIONS)
+    monkeypatch.setattr("meshd.store.log._MIGRATIONS", schema)
     log = plain_log(tmp_path / "log", monkeypatch)
     deleted(log, oak)
     assert len(left_in(tmp_path / "log")) > 25
     log.close()
-
-
-def log_schema() -> tuple[tuple[str, ...], ...]:
-    """The migrations before the one that made the index."""
-    from meshd.store import log as module
-
-    return module._MIGRATIONS[: module._MIGRATIONS.index(search.SCHEMA)]
 
 
 def test_a_post_that_is_deleted_before_it_is_indexed(log: Log, oak: Author) -> None:

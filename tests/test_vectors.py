@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from meshd import codec, crypto, envelope, ids, invite, post, words
+from meshd import card, codec, crypto, envelope, ids, invite, post, words
 from meshd.crypto import x25519_keypair
 from meshd.errors import CallerError, PeerError
 from meshd.events import Now
@@ -66,6 +66,21 @@ def test_invites():
 def test_refused_invite(vector):
     with pytest.raises(CallerError):
         invite.decode(vector["invite"])
+
+
+def test_cards():
+    vector = load("cards.json")
+    for valid in vector["valid"] + vector["taken_too"]:
+        made = card.decode(valid["card"])
+        assert (made.identity.hex(), made.day, made.inbox_key.hex()) == (
+            valid["identity"], valid["day"], valid["inbox_key"],
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("vector", named(load("cards.json")["refused"]))
+def test_refused_card(vector):
+    with pytest.raises(CallerError):
+        card.decode(vector["card"])
 
 
 @pytest.mark.parametrize("vector", named(load("bundles.json")["files"]))

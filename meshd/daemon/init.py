@@ -6,13 +6,16 @@ goes in here; a source that fails or repeats itself ends the making (crypto.fres
 """
 
 import os
+import time
 import unicodedata
 from typing import Any, NamedTuple
 
 from meshd import crypto, invite, limits
+from meshd.author import Author
 from meshd.crypto import Entropy
 from meshd.daemon.home import Home
 from meshd.errors import CallerError, Code
+from meshd.hlc import Clock
 from meshd.ids import COMMONS_KEY, network_id
 from meshd.store import keyslot
 from meshd.store.carry import Carry
@@ -73,7 +76,10 @@ def create(
     slot, keys = keyslot.create(passphrase, entropy, cost)
     seed = crypto.fresh(entropy, 32)
     Carry.create(home.new(home.carry), keys.carry, network_key, network_kind).close()
-    Log.create(home.new(home.log), keys.log, seed, name).close()
+    log = Log.create(home.new(home.log), keys.log, seed, name)
+    Author(log, Clock(0), entropy).inbox(time.time_ns() // 1_000_000)
+    log.commit()
+    log.close()
     keyslot.write(home.path, slot)  # from here on there is a home
     for database in (home.carry, home.log):
         home.new(database).rename(database)
@@ -92,6 +98,6 @@ def open_home(home: Home, stretched_key: bytes, slot: bytes) -> Opened:
 
 
 def identity(seed: bytes, name: str) -> dict[str, Any]:
-    """What `id show` says of an identity."""
+    """What `id show` says of an identity, its card aside."""
     public, _ = crypto.ed25519_keypair(seed)
     return {"id": public.hex(), "name": name, "fingerprint": fingerprint(public)}

@@ -16,12 +16,12 @@ import os
 import resource
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
-from meshd import card
 from meshd.daemon import api, passphrase
 from meshd.daemon.home import Home
 from meshd.errors import CallerError, Code, DiskError
@@ -161,16 +161,19 @@ def _init(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _id_show(options: argparse.Namespace) -> dict[str, Any]:
+    from meshd.author import Author
     from meshd.daemon.init import identity, open_home
+    from meshd.hlc import Clock
 
     home = Home(api.home_path(options.home))
     with home.lock():
         slot = keyslot.read(home.path)
         opened = open_home(home, _stretch(slot, options), slot)
         opened.carry.close()
+        card = Author(opened.log, Clock(0), os.urandom).card(time.time_ns() // 1_000_000)
+        opened.log.commit()
         opened.log.close()
-    shown = identity(opened.log.seed, opened.log.name)
-    return {"v": api.VERSION, **shown, "card": card.encode(bytes.fromhex(shown["id"]))}
+    return {"v": api.VERSION, **identity(opened.log.seed, opened.log.name), "card": card}
 
 
 def _doctor(options: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who has posted: authors by small numbers, their current names, and the tags that tell them apart.
+"""Who is known here: authors and contacts by small numbers, their current names, and the tags that tell them apart.
 
 The rule: an author is a key; a name is only what it calls itself. The current name is the one in its newest post
 (by HLC) that carries one; our own is the one given at init and never changes by a post. Two authors may use one
@@ -66,6 +66,26 @@ class Authors:
         ((number,),) = self._database.read("SELECT MAX(number) + 1 FROM author")
         self._database.write("INSERT INTO author VALUES (?, ?, '', 0)", (number, key))
         return number, 0
+
+    def know(self, key: bytes) -> None:
+        """Have a number and a tag for somebody who may never have posted here."""
+        if self._find(key) is None:
+            self._known[key] = self._add(key)
+
+    def beginning(self, prefix: str, most: int = 10) -> list[bytes]:
+        """Up to `most` keys whose hex begins with `prefix` (lower-case hex digits, at most 64), in their order."""
+        low, high = bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
+        rows = self._database.read(
+            "SELECT key FROM author WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?", (low, high, most)
+        )
+        return [bytes(key) for (key,) in rows]
+
+    def calling_themselves(self, name: str, most: int = 10) -> list[bytes]:
+        """Up to `most` keys of those whose current name is this, but for the case of Latin letters."""
+        rows = self._database.read(
+            "SELECT key FROM author WHERE name = ? COLLATE NOCASE ORDER BY key LIMIT ?", (name, most)
+        )
+        return [bytes(key) for (key,) in rows]
 
     def key(self, number: int) -> bytes:
         """The key of the author with this number."""

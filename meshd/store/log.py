@@ -12,8 +12,8 @@ The rules:
 - Nothing here hands out sequences: every start begins a new incarnation, so a restored or copied log is fine.
 
 Ids of authors and channels are long and few, so posts name them by small numbers. Names and tags are in `authors`;
-chains, holes, forks and heads in `chains`; the order in which posts are shown in `rows`; their words in `search`;
-what waits for its time in `aside`; what is deleted in `expiry`.
+what the user said of people in `contacts`; chains, holes, forks and heads in `chains`; the order in which posts are
+shown in `rows`; their words in `search`; what waits for its time in `aside`; what is deleted in `expiry`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,10 +24,11 @@ from meshd import crypto
 from meshd.errors import CallerError, Code
 from meshd.ids import envelope_key
 from meshd.post import Post, Text
-from meshd.store import aside, authors, chains, expiry, search
+from meshd.store import aside, authors, chains, contacts, expiry, search
 from meshd.store.aside import Aside
 from meshd.store.authors import SELF, Authors
 from meshd.store.chains import Arrival, Chains
+from meshd.store.contacts import Contacts
 from meshd.store.db import Database, marks, slices
 from meshd.store.rows import Row, latest, select
 from meshd.store.search import Search
@@ -62,6 +63,7 @@ _MIGRATIONS = (
         "CREATE INDEX post_unshown ON post (hlc) WHERE text IS NULL",
     ),
     search.SCHEMA,
+    contacts.SCHEMA,
 )
 
 
@@ -115,7 +117,8 @@ class Log:
             if not rows:
                 raise CallerError(Code.invalid, "log is unfinished: it was left in the middle of being made")
             ((self.seed, self.name),) = rows
-            self._authors = Authors(database)
+            self.authors = Authors(database)
+            self.contacts = Contacts(database)
             self._chains = Chains(database)
             self.aside = Aside(database)
             self._search = Search(database)
@@ -194,7 +197,8 @@ class Log:
             "SELECT number, id, name, kind, read FROM channel WHERE joined ORDER BY name, id"
         ):
             ((unread,),) = self._database.read(
-                "SELECT (SELECT COUNT(*) FROM post WHERE channel = ?1 AND cursor > ?2 AND text IS NOT NULL)"
+                "SELECT (SELECT COUNT(*) FROM post WHERE channel = ?1 AND cursor > ?2 AND text IS NOT NULL"
+                f"{self.contacts.silencing('chain')})"
                 " - (SELECT COUNT(*) FROM post WHERE text IS NOT NULL AND cursor > ?2 AND chain IN"
                 " (SELECT number FROM chain WHERE channel = ?1 AND author = ?3))",
                 (number, mark, SELF),
@@ -207,12 +211,6 @@ class Log:
         self._database.write("UPDATE channel SET read = ?2 WHERE id = ?1 AND read < ?2", (channel, cursor))
 
     # --- posts coming in ---
-
-    def insert(
-        self, post_id: bytes, post: Post, text: Text | None, via: str, first_seen_ms: int
-    ) -> int | None:
-        """Take in one post; see `insert_many`."""
-        return self.insert_many([Entry(post_id, post, text, via, first_seen_ms)])[0]
 
     def insert_many(self, entries: Sequence[tuple[bytes, Post, Text | None, str, int]]) -> list[int | None]:
         """Take in posts of joined channels, as `Entry`; the cursor of each, None for what was there already."""
@@ -229,9 +227,8 @@ class Log:
             self._last_cursor += 1
             cursors.append(self._last_cursor)
             fresh.append(entry)
-            arrivals.append(
-                Arrival(post_id, post, self._channels[post.channel], self._authors.note(post, text))
-            )
+            author = self.authors.note(post, text)
+            arrivals.append(Arrival(post_id, post, self._channels[post.channel], author))
         if not fresh:
             return cursors
         self._node_changed = True
@@ -304,9 +301,10 @@ class Log:
 
         `since_ms`: only those whose authors dated them then or later, wall milliseconds since 1970.
         """
-        channels = [channel] if channel is not None else sorted(self._joined)
         self._chains.flush()
-        return latest(self._database, [self._number(each) for each in channels], (since_ms or 0) << 16, limit)
+        places = [channel] if channel is not None else sorted(self._joined)
+        numbers = list(map(self._number, places))
+        return latest(self._database, numbers, (since_ms or 0) << 16, limit, self.contacts.hiding("chain"))
 
     def row(self, post_id: bytes) -> Row | None:
         """The post with this 32-byte id, shown or not."""
@@ -326,7 +324,8 @@ class Log:
         indexed: the newest `limit`, in the order of `latest`; or the first `limit` after a cursor, in that of the log.
         """
         self._chains.flush()
-        return self._search.find(words, None if channel is None else self._number(channel), after, limit)
+        place = None if channel is None else self._number(channel)
+        return self._search.find(words, place, after, limit, self.contacts.hiding("p.chain"))
 
     @property
     def indexed(self) -> int:
@@ -339,13 +338,13 @@ class Log:
 
     def _rows(self, where: str, *values: Any, order: str = "p.cursor") -> list[Row]:
         self._chains.flush()
-        return select(self._database, where, values, order)
+        return select(self._database, where + self.contacts.hiding("p.chain"), values, order)
 
     def count_posts(self) -> int:
         """How many posts there are to be shown."""
         ((count,),) = self._database.read(
             "SELECT COUNT(*) FROM channel c CROSS JOIN post p ON p.channel = c.number AND p.text IS NOT NULL"
-            " WHERE c.joined"
+            f" WHERE c.joined{self.contacts.hiding('p.chain')}"
         )
         return int(count)
 
@@ -354,16 +353,10 @@ class Log:
         found: list[tuple[bytes | None, bytes, int]] = []
         for each in [channel] if channel is not None else sorted(self._joined):
             for number, count in self._chains.missing(self._number(each)):
-                found.append((self._authors.key(number) if number else None, each, count))
+                author = self.authors.key(number) if number else None
+                if author is None or not self.contacts.get(author).is_blocked:
+                    found.append((author, each, count))
         return found
-
-    def author_name(self, author: bytes) -> str:
-        """The current name of an author, as it came; empty if none did."""
-        return self._authors.name(author)
-
-    def tag(self, author: bytes) -> str:
-        """The first hex digits of an author's key, at least 4, as many as tell it from all others known here."""
-        return self._authors.tag(author)
 
     # --- transactions ---
 
@@ -378,15 +371,16 @@ class Log:
             self._node_changed = False
         self._database.commit()
         self._chains.trim()
-        self._authors.trim()
+        self.authors.trim()
 
     def rollback(self) -> None:
         """Forget what was written since the last commit."""
         self._database.rollback()
         self._chains.forget()
-        self._authors.forget()
+        self.authors.forget()
         self.aside.forget()
         self._search.forget()
+        self.contacts.forget()
         self._recall()
 
     def prune(self, readable_from: int, hour: int, budget: int) -> Iterator[None]:

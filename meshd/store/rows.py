@@ -96,18 +96,21 @@ def causal(rows: Sequence[Row]) -> list[Row]:
     return ordered
 
 
-def latest(database: Database, channels: Sequence[int], hlc: int, limit: int) -> list[Row]:
-    """The newest `limit` texts of these channels (their numbers) that are stamped `hlc` or later, in causal order."""
-    reached = _reach(database, channels, hlc, limit)
+def latest(database: Database, channels: Sequence[int], hlc: int, limit: int, hiding: str = "") -> list[Row]:
+    """The newest `limit` texts of these channels (their numbers) that are stamped `hlc` or later, in causal order.
+
+    `hiding`: what else has to be true of the column `chain`, as SQL that begins with AND.
+    """
+    reached = _reach(database, channels, hlc, limit, hiding)
     rows: list[Row] = []
     for some in slices(channels):
-        where = f"WHERE p.channel IN {marks(some)} AND p.hlc >= ? AND p.text IS NOT NULL"
+        where = f"WHERE p.channel IN {marks(some)} AND p.hlc >= ? AND p.text IS NOT NULL{hiding}"
         rows += select(database, where, (*some, reached, limit), "p.hlc DESC, p.id DESC")
     rows.sort(key=by_time)
     return causal(rows[-limit:] if limit else [])
 
 
-def _reach(database: Database, channels: Sequence[int], hlc: int, limit: int) -> int:
+def _reach(database: Database, channels: Sequence[int], hlc: int, limit: int, hiding: str) -> int:
     """The stamp from which on the newest `limit` texts of all these channels are, or `hlc` if there are fewer since.
 
     Told from an index alone, so that only rows that are shown are read.
@@ -117,7 +120,8 @@ def _reach(database: Database, channels: Sequence[int], hlc: int, limit: int) ->
         stamps += [
             stamp
             for (stamp,) in database.read(
-                "SELECT hlc FROM post WHERE channel = ? AND hlc >= ? AND text IS NOT NULL ORDER BY hlc DESC LIMIT ?",
+                f"SELECT hlc FROM post WHERE channel = ? AND hlc >= ? AND text IS NOT NULL{hiding}"
+                " ORDER BY hlc DESC LIMIT ?",
                 (number, hlc, limit),
             )
         ]

@@ -70,10 +70,13 @@ class Search:
         self.cursor = last if through else rows[some - 1][0]
         self._database.write("UPDATE indexed SET cursor = ?", (self.cursor,))
 
-    def find(self, words: str, channel: int | None, after: int | None, limit: int) -> list[Row]:
+    def find(
+        self, words: str, channel: int | None, after: int | None, limit: int, hiding: str = ""
+    ) -> list[Row]:
         """Posts that fit `words` (from `compile_query`), in one channel, or in all that were not left.
 
         The newest `limit`, shown like any posts; or the first `limit` after a cursor, in the order of the log.
+        `hiding`: what else has to be true of `p.chain`, as SQL that begins with AND.
         """
         match = words
         if channel is not None:
@@ -81,9 +84,10 @@ class Search:
         elif left := self._database.read("SELECT number FROM channel WHERE NOT joined ORDER BY number"):
             places = " OR ".join(f'"c{number}"' for (number,) in left)
             match = f"({words}) NOT (place : ({places}))"
+        joined = f"search CROSS JOIN post p ON p.cursor = search.rowid{hiding}" if hiding else "search"
         found = self._database.read(
-            "SELECT rowid FROM search WHERE search MATCH ? AND rowid > ?"
-            f" ORDER BY rowid {'DESC' if after is None else 'ASC'} LIMIT ?",
+            f"SELECT search.rowid FROM {joined} WHERE search MATCH ? AND search.rowid > ?"
+            f" ORDER BY search.rowid {'DESC' if after is None else 'ASC'} LIMIT ?",
             (match, after or 0, limit),
         )
         rows: list[Row] = []

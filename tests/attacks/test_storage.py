@@ -51,7 +51,7 @@ def home(folder: Path, texts: list[str], name: str = "me", channel: str = "squar
         previous = post.post_id(signed)
         carry.insert([(envelope_key(HOUR + 72, previous), envelope.seal_public(signed, b"s" * 64))])
         carry.commit()
-        log.insert(previous, made, text, "link", 0)
+        log.insert_many([(previous, made, text, "link", 0)])
         log.commit()
     return carry, log
 
