@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from meshd import envelope
 from meshd.answers import Document, Method, Params
+from meshd.envelope import Envelope, Sealed
 from meshd.errors import CallerError, Code
 from meshd.events import Now
 from meshd.limits import BUNDLE_SLICE_MAX
@@ -53,11 +54,17 @@ class Carrying:
         chosen = {}
         for raw in raws.values():
             parsed = envelope.parse(raw)
-            if parsed is None or (channel is not None and parsed.post.channel != channel):
-                continue
-            if since_ms is None or parsed.post.time_ms >= since_ms:
+            if parsed is not None and _is_asked_for(parsed, channel, since_ms):
                 chosen[parsed.key] = raw
         return {
             "envelopes": [chosen[key] for key in keys if key in chosen],
             "after": keys[-1] if keys else None,
         }
+
+
+def _is_asked_for(parsed: Envelope | Sealed, channel: bytes | None, since_ms: int | None) -> bool:
+    """Whether it is of that channel, if any, and not from before that time. What is sealed tells neither: it goes along
+    unless a channel is asked for."""
+    if isinstance(parsed, Sealed):
+        return channel is None
+    return channel in (None, parsed.post.channel) and (since_ms is None or parsed.post.time_ms >= since_ms)

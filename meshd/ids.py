@@ -37,6 +37,11 @@ LABEL_INVITE = b"meshd/1 network invite"
 LABEL_BUNDLE = b"meshd/1 bundle"
 LABEL_BUNDLE_CHECK = b"meshd/1 bundle check"
 LABEL_KEYED = b"meshd/1 keyed round"
+LABEL_ENVELOPE = b"meshd/1 envelope"
+LABEL_NEXT_DAY = b"meshd/1 next day"
+LABEL_SEAL_KEY = b"meshd/1 seal key"
+LABEL_HINT_KEY = b"meshd/1 hint key"
+LABEL_HINT = b"meshd/1 hint"
 
 # The open commons: everybody has this key, so it keeps nobody out. Treat what is said there as watched.
 COMMONS_KEY = hashlib.blake2b(b"meshd/1 the open commons", digest_size=32).digest()
@@ -53,6 +58,14 @@ _POST_PREFIX = bytes((len(LABEL_POST),)) + LABEL_POST
 def post_id(signed: bytes) -> bytes:
     """The id of a post, 32 bytes: over the signed bytes, never over the signature. Also its public envelope's."""
     return hashlib.blake2b(_POST_PREFIX + signed, digest_size=32).digest()
+
+
+_ENVELOPE_PREFIX = bytes((len(LABEL_ENVELOPE),)) + LABEL_ENVELOPE
+
+
+def sealed_id(raw: bytes) -> bytes:
+    """The id of a sealed envelope, 32 bytes: over exactly the bytes in which it travels."""
+    return hashlib.blake2b(_ENVELOPE_PREFIX + raw, digest_size=32).digest()
 
 
 def network_id(network_key: bytes) -> bytes:

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from meshd import crypto, envelope, post
-from meshd.envelope import Envelope
+from meshd.envelope import Envelope, Sealed
 from meshd.errors import PeerError
 from meshd.events import Now
 from meshd.hlc import Clock
@@ -86,7 +86,7 @@ class Intake:
 
     def take(self, raws: Sequence[bytes], via: str, now: Now) -> Taken:
         """Take in what is new among these, from somebody who may lie."""
-        new: list[Envelope] = []
+        new: list[Envelope | Sealed] = []
         known: list[bytes] = []
         error = None
         try:
@@ -105,7 +105,8 @@ class Intake:
             error = malformed
         accepted, forged = self._verified(new, now)
         for parsed in accepted:
-            self._clock.observe(parsed.post.hlc, now.wall_ms)
+            if isinstance(parsed, Envelope):
+                self._clock.observe(parsed.post.hlc, now.wall_ms)
         if forged is not None:
             known = [
                 key for key in known if key in self._keyset
@@ -142,7 +143,7 @@ class Intake:
                 refused += taken.error is not None
         return Tally(new, len(raws) - new - refused - expired, refused, expired)
 
-    def add_own(self, made: list[Envelope], now: Now) -> list[tuple[int, bytes]]:
+    def add_own(self, made: Sequence[Envelope | Sealed], now: Now) -> list[tuple[int, bytes]]:
         """Take in posts of our own; the arrival sequence and key of each."""
         if not all(self._keyset.insert(each.key) for each in made):
             raise RuntimeError("a post of our own twice")
@@ -158,27 +159,28 @@ class Intake:
         """Whether the envelope with this short id was refused for reasons of time less than UNTIMELY_MS ago."""
         return self._untimely.get(short, -UNTIMELY_MS) + UNTIMELY_MS > now.mono_ms
 
-    def _out_of_time(self, parsed: Envelope, now: Now) -> bool:
+    def _out_of_time(self, parsed: Envelope | Sealed, now: Now) -> bool:
         """Expired, or further ahead than clocks differ: refused in silence, and never remembered."""
         if not now.synced:
             return False  # who has no time refuses nothing by it
-        hours_left = parsed.expiry_hour - now.wall_ms // HOUR_MS
-        return (
-            not 0 < hours_left <= EXPIRY_AHEAD_HOURS_MAX or parsed.post.time_ms > now.wall_ms + HLC_REFUSE_MS
-        )
+        if not 0 < parsed.expiry_hour - now.wall_ms // HOUR_MS <= EXPIRY_AHEAD_HOURS_MAX:
+            return True
+        return isinstance(parsed, Envelope) and parsed.post.time_ms > now.wall_ms + HLC_REFUSE_MS
 
-    def _verified(self, new: list[Envelope], now: Now) -> tuple[list[Envelope], PeerError | None]:
+    def _verified(
+        self, new: list[Envelope | Sealed], now: Now
+    ) -> tuple[list[Envelope | Sealed], PeerError | None]:
         """Those before the first whose author or signature is wrong, and what is wrong with that one. It and all
-        behind it leave the set again."""
-        for start in range(0, len(new), VERIFY_BATCH):
-            batch = new[start : start + VERIFY_BATCH]
+        behind it leave the set again. What is sealed has neither, as far as who carries it can tell."""
+        public = [(place, parsed) for place, parsed in enumerate(new) if isinstance(parsed, Envelope)]
+        for start in range(0, len(public), VERIFY_BATCH):
+            batch = public[start : start + VERIFY_BATCH]
             # The hash is over the exact bytes: a good envelope is never kept out by a bad one with the same id.
-            faults = [self._fault(parsed) for parsed in batch]
-            first = next((place for place, fault in enumerate(faults) if fault), len(batch))
-            signed = self._verify_many([envelope.check(parsed) for parsed in batch[:first]])
-            for place, (parsed, fault) in enumerate(zip(batch, faults, strict=True), start):
-                if not fault and not signed[place - start]:
-                    fault = "a signature that does not verify"
+            faults = [self._fault(parsed) for _, parsed in batch]
+            first = next((nth for nth, fault in enumerate(faults) if fault), len(batch))
+            signed = self._verify_many([envelope.check(parsed) for _, parsed in batch[:first]])
+            for nth, (place, parsed) in enumerate(batch):
+                fault = faults[nth] or ("" if signed[nth] else "a signature that does not verify")
                 if fault:
                     _remember(
                         self._refused, blake2b(parsed.raw, digest_size=16).digest(), now.mono_ms, REFUSED_MAX
@@ -198,7 +200,7 @@ class Intake:
             return "an author key that is no valid point"
         return ""
 
-    def _store(self, accepted: list[Envelope], via: str, now: Now) -> list[tuple[int, bytes]]:
+    def _store(self, accepted: Sequence[Envelope | Sealed], via: str, now: Now) -> list[tuple[int, bytes]]:
         if not accepted:
             return []
         before = self._carry.last_sequence()
@@ -247,12 +249,12 @@ class Intake:
         """When the next post that is held aside is to be shown, wall milliseconds."""
         return self._log.aside.next_due_ms if self._log is not None else None
 
-    def _open(self, envelopes: list[tuple[int, Envelope]], via: str, now: Now) -> None:
+    def _open(self, envelopes: list[tuple[int, Envelope | Sealed]], via: str, now: Now) -> None:
         if self._log is None:
             return
         opened = []
         for sequence, made in envelopes:
-            if not self._log.joined(made.post.channel):
+            if isinstance(made, Sealed) or not self._log.joined(made.post.channel):
                 continue
             time_ms = made.post.time_ms
             if time_ms > now.wall_ms + HLC_AHEAD_MS and now.synced and via != "own":
@@ -269,7 +271,7 @@ class Intake:
             self._log.set_last_hlc(self._clock.last)
 
 
-def _parsed(rows: list[tuple[int, bytes]]) -> list[tuple[int, Envelope]]:
+def _parsed(rows: list[tuple[int, bytes]]) -> list[tuple[int, Envelope | Sealed]]:
     """The envelopes of these rows of carry, with their sequences."""
     return [(sequence, found) for sequence, raw in rows if (found := envelope.parse(raw)) is not None]
 

@@ -19,6 +19,17 @@ EXPIRY_AHEAD_HOURS_MAX = 8 * 24  # past our own time: 7 days, and a day of clock
 HLC_AHEAD_MS = 15 * 60 * 1000  # how far a remote stamp may move our clock past mesh time
 HLC_REFUSE_MS = 24 * 3600 * 1000  # a stamp further ahead than this is refused, in silence
 
+LONG_BODY_SIZE_MAX = 30 * 1024  # an epoch with 200 members; with what stands around it, the largest class
+LONG_KEEP_HOURS_MAX = 90 * 24 + 1  # keep-until of what is sealed anew while it lives: 90 days, rounded up
+PADDING_CLASSES = (
+    512,
+    2048,
+    8192,
+    32768,
+)  # plaintext sizes of sealed envelopes, so that a length tells little
+KEY_DAYS_MAX = 400  # days that a day key is moved on at once: a card from last year; bounds an absurd day
+CANDIDATE_KEYS_MAX = 4  # keys of one epoch until it is known which is the true one: a liar sends others
+
 # Frames and messages (protocol.md, "Link")
 FRAME_CLASSES = (256, 1024, 4096, 16384)  # plaintext sizes, so that a length tells little
 FRAME_HEAD_SIZE = 3  # u8 flags, u16 length

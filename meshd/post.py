@@ -4,7 +4,7 @@ The rule: the signed bytes are the post. They are hashed and verified exactly as
 does not re-encode to the same bytes is refused (codec). The id is a labelled hash of the signed bytes, and the
 signature is over a label and that id, so that nothing signed for another purpose is a post (protocol.md, "Posts").
 
-Slots: version, channel id (16), epoch id (empty in a public channel), author (Ed25519, 32), incarnation (63 random
+Slots: version, channel id (16), epoch id (32, empty in a public envelope), author (Ed25519, 32), incarnation (63 random
 bits, new at every start), sequence (from 1 within author, channel and incarnation), parents (at most 8 ids, the
 author's own previous post first), HLC (48 bits of milliseconds, 16 of counter), kind, keep-until (hour), body.
 
@@ -20,9 +20,14 @@ from meshd.ids import CHANNEL_ID_SIZE, ID_SIZE, LABEL_SIGNATURE, post_id
 
 VERSION = 1
 KIND_TEXT = 1
+KIND_EPOCH = 2  # in sealed envelopes only, as all below
+KIND_PREKEYS = 3
+KEY_KINDS = frozenset({KIND_EPOCH, KIND_PREKEYS})  # they bring keys, so they name no epoch
+LONG_KINDS = frozenset({KIND_EPOCH})  # kinds that are long, live long, and are sealed anew while they live
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 POST_SIZE_MAX = limits.BODY_SIZE_MAX + 512  # body, and all other slots at their largest
+SEALED_POST_SIZE_MAX = limits.LONG_BODY_SIZE_MAX + 512
 
 _SCHEMA = (int, bytes, bytes, bytes, int, int, bytes, int, int, int, bytes)
 _TEXT_SCHEMA = (str, bytes, str)
@@ -67,13 +72,18 @@ def encode(post: Post) -> bytes:
     return codec.pack(*post)
 
 
-def parse(signed: bytes) -> Post:
-    """The post in these bytes, shape checked, signature not; PeerError if no node may accept it."""
-    post = Post(*codec.unpack(signed, _SCHEMA, POST_SIZE_MAX))
+def parse(signed: bytes, *, sealed: bool = False) -> Post:
+    """The post in these bytes, shape checked, signature not; PeerError if no node may accept it.
+
+    `sealed`: it was inside a sealed envelope, where it may name an epoch, and some kinds are long.
+    """
+    post = Post(*codec.unpack(signed, _SCHEMA, SEALED_POST_SIZE_MAX if sealed else POST_SIZE_MAX))
     if post.version != VERSION:
         raise PeerError("a post of another version inside an envelope of this one")
-    if len(post.channel) != CHANNEL_ID_SIZE or len(post.author) != ID_SIZE or post.epoch:
+    if len(post.channel) != CHANNEL_ID_SIZE or len(post.author) != ID_SIZE:
         raise PeerError("an id of the wrong length")
+    if post.epoch and not (sealed and len(post.epoch) == ID_SIZE):
+        raise PeerError("an epoch where none may be, or of the wrong length")
     parents = codec.chop(post.parents, ID_SIZE, limits.PARENTS_MAX)
     if len(parents) != len(set(parents)) or (post.sequence > 1 and not parents):
         raise PeerError("a parent twice, or none where the author's own must stand")
@@ -81,13 +91,11 @@ def parse(signed: bytes) -> Post:
         raise PeerError("a sequence out of range")
     if not 1 <= post.kind <= 255:
         raise PeerError("a kind out of range")
-    if len(post.body) > limits.BODY_SIZE_MAX:
+    is_long = sealed and post.kind in LONG_KINDS
+    if len(post.body) > (limits.LONG_BODY_SIZE_MAX if is_long else limits.BODY_SIZE_MAX):
         raise PeerError("a body too long")
-    if (
-        not post.hlc
-        < post.keep_until * HOUR_MS << 16
-        <= (post.time_ms + limits.KEEP_HOURS_MAX * HOUR_MS) << 16
-    ):
+    keep_ms = (limits.LONG_KEEP_HOURS_MAX if is_long else limits.KEEP_HOURS_MAX) * HOUR_MS
+    if not post.hlc < post.keep_until * HOUR_MS << 16 <= (post.time_ms + keep_ms) << 16:
         raise PeerError("a keep-until before the post's own time, or too long after it")
     return post
 
@@ -121,6 +129,7 @@ def parse_text(body: bytes) -> Text | None:
 
 
 __all__ = [
-    "HOUR_MS", "KIND_TEXT", "POST_SIZE_MAX", "VERSION", "Post", "Text", "encode", "encode_text", "parse",
-    "parse_text", "post_id", "sign",
+    "HOUR_MS", "KEY_KINDS", "KIND_EPOCH", "KIND_PREKEYS", "KIND_TEXT", "LONG_KINDS", "POST_SIZE_MAX",
+    "SEALED_POST_SIZE_MAX", "VERSION", "Post", "Text", "encode", "encode_text", "parse", "parse_text", "post_id",
+    "sign",
 ]  # fmt: skip

@@ -99,7 +99,7 @@ class Reading:
         found = carry.read(list(carry.sequences([row.id[:16]]).values()))
         for _, raw in found:
             parsed = envelope.parse(raw)
-            if parsed is not None and parsed.id == row.id:
+            if isinstance(parsed, envelope.Envelope) and parsed.id == row.id:
                 if crypto.verify_many([envelope.check(parsed)]) == [True]:
                     return "valid"
                 raise CallerError(

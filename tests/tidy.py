@@ -46,7 +46,7 @@ ROWS = (
     ),
     Row(
         "wire",
-        ("meshd.crypto", "meshd.codec", "meshd.noise", "meshd.post", "meshd.envelope"),
+        ("meshd.crypto", "meshd.codec", "meshd.noise", "meshd.daykeys", "meshd.post", "meshd.envelope"),
         WIRE,
         {"nacl": ("meshd.crypto", "meshd.noise"), "msgpack": ("meshd.codec",)},
     ),
