@@ -25,6 +25,7 @@ import vectors_names  # noqa: E402
 import vectors_noise  # noqa: E402
 import vectors_posts  # noqa: E402
 import vectors_reconcile  # noqa: E402
+import vectors_sealed  # noqa: E402
 import vectors_session  # noqa: E402
 
 FILES: dict[str, Callable[[], dict[str, Any]]] = {
@@ -32,6 +33,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "encoding.json": vectors_codec.encoding,
     "posts.json": vectors_posts.posts,
     "envelopes.json": vectors_posts.envelopes,
+    "sealed.json": vectors_sealed.vectors,
     "time.json": vectors_codec.time,
     "handshake.json": vectors_link.handshake,
     "noise-xxpsk0.json": vectors_noise.xxpsk0,

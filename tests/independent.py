@@ -112,19 +112,23 @@ class Post(NamedTuple):
     body: bytes
 
 
-def post(signed: bytes) -> Post:
-    slots = array(signed, "int bytes bytes bytes int int bytes int int int bytes", 16_384 + 512)
+def post(signed: bytes, *, sealed: bool = False) -> Post:
+    slots = array(
+        signed, "int bytes bytes bytes int int bytes int int int bytes", (30_720 if sealed else 16_384) + 512
+    )
     found = Post(*slots)  # type: ignore[arg-type]
     require(found.version == 1)
-    require(len(found.channel) == 16 and found.epoch == b"" and len(found.author) == 32)
+    require(len(found.channel) == 16 and len(found.author) == 32)
+    require(len(found.epoch) in ((0, 32) if sealed else (0,)))
     require(1 <= found.sequence <= 2**32 - 1)
     parents = [found.parents[i : i + 32] for i in range(0, len(found.parents), 32)]
     require(len(found.parents) % 32 == 0 and len(parents) <= 8 and len(set(parents)) == len(parents))
     require(found.sequence == 1 or len(parents) >= 1)
     require(1 <= found.kind <= 255)
     time, until = found.hlc >> 16, found.keep_until * 3_600_000
-    require(time < until <= time + 169 * 3_600_000)
-    require(len(found.body) <= 16_384)
+    is_long = sealed and found.kind == 2
+    require(time < until <= time + (2161 if is_long else 169) * 3_600_000)
+    require(len(found.body) <= (30_720 if is_long else 16_384))
     return found
 
 
@@ -151,12 +155,17 @@ def signature_holds(author: bytes, identity: bytes, signature: bytes) -> bool:
     return bindings.crypto_core_ed25519_is_valid_point(author)
 
 
-def envelope(raw: bytes, wall_ms: int) -> tuple[Post, bytes]:
-    """(post, key) of an envelope that a node takes in, if it does not hold it yet."""
+def envelope_type(raw: bytes) -> int:
     require(3 <= len(raw) <= 34_000)
     require(0x90 <= raw[0] <= 0x9F and raw[1] <= 0x7F and raw[2] <= 0x7F)
-    if raw[1] != 1 or raw[2] != 0:
+    if raw[1] != 1 or raw[2] not in (0, 1):
         raise Drop
+    return raw[2]
+
+
+def envelope(raw: bytes, wall_ms: int) -> tuple[Post, bytes]:
+    """(post, key) of a public envelope that a node takes in, if it does not hold it yet."""
+    require(envelope_type(raw) == 0)  # of the sealed ones: independent_sealed
     _, _, signed, signature = array(raw, "int int bytes bytes", 34_000)
     assert isinstance(signed, bytes) and isinstance(signature, bytes)
     require(len(signature) == 64)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from meshd import envelope
 from meshd.errors import PeerError
 from meshd.intake import VERIFY_BATCH, Taken
-from meshd.limits import STEP_BUDGET
+from meshd.limits import EXPIRY_AHEAD_HOURS_MAX, STEP_BUDGET
 from meshd.post import Text, encode_text
 from tests.homes import PLAZA, Home, Table, key
 from tests.wire import HOUR, WALL_MS, Author, array, item
@@ -21,6 +22,11 @@ def said(number: int, *, seed: int = 3) -> bytes:
     """The n-th envelope of an author in the plaza."""
     body = encode_text(Text("", b"", str(number)))
     return Author(seed).envelope(channel=PLAZA, incarnation=number, body=body, hlc=WALL_MS + number << 16)
+
+
+def sealed(number: int, *, hour: int = HOUR + 72) -> bytes:
+    """An envelope that nobody here can open."""
+    return envelope.seal(bytes(32), hour, number.to_bytes(24, "big"), b"secret")
 
 
 def forged(raw: bytes) -> bytes:
@@ -53,6 +59,23 @@ def test_what_is_known_is_told_and_not_carried_twice(home: Home) -> None:
 def test_envelopes_of_other_versions_and_types_are_passed_over(home: Home) -> None:
     taken = take(home, array(item(2), item(0), item(b"later")), array(item(1), item(9), item(b"")), said(1))
     assert taken.error is None and home.raws() == [said(1)]
+
+
+def test_what_is_sealed_is_carried_among_the_rest_and_known_when_it_comes_again(home: Home) -> None:
+    taken = take(home, said(1), sealed(1), said(2), sealed(2), sealed(1))
+    assert home.raws() == [said(1), sealed(1), said(2), sealed(2)]
+    assert [each for _, each in taken.new] == [key(raw) for raw in home.raws()]
+    assert taken.known == [key(sealed(1))] and taken.error is None
+    taken = take(home, sealed(3), forged(said(3)), sealed(4))
+    assert taken.error is not None and [each for _, each in taken.new] == [key(sealed(3))]
+    assert len(take(home, sealed(4)).new) == 1, "a forged one blames nobody behind it"
+
+
+def test_what_is_sealed_is_refused_when_it_expired_or_is_too_far_ahead(home: Home) -> None:
+    hours = (HOUR, HOUR + EXPIRY_AHEAD_HOURS_MAX + 1)
+    assert take(home, *(sealed(1, hour=hour) for hour in hours)) == Taken([], [], None)
+    hours = (HOUR + 1, HOUR + EXPIRY_AHEAD_HOURS_MAX)
+    assert len(take(home, *(sealed(1, hour=hour) for hour in hours)).new) == 2
 
 
 @pytest.mark.parametrize(
