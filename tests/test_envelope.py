@@ -63,7 +63,7 @@ def test_a_signature_has_64_bytes(size: int) -> None:
 @given(st.integers(0, 127), st.integers(0, 127), st.binary(max_size=60))
 def test_what_a_later_version_may_say_is_refused_in_silence(version: int, kind: int, rest: bytes) -> None:
     raw = bytes((0x94, version, kind)) + rest
-    if (version, kind) != (1, 0):
+    if version != 1 or kind > 1:
         assert envelope.parse(raw) is None
     else:
         refused(raw)

@@ -275,7 +275,7 @@ def test_F15_a_timestamp_in_a_slot_of_integers_is_refused(home: Home, stamp: byt
 # --- versions and kinds ---
 
 
-@pytest.mark.parametrize(("version", "kind"), [(2, 0), (0, 0), (127, 0), (1, 1), (1, 2), (1, 127)])
+@pytest.mark.parametrize(("version", "kind"), [(2, 0), (0, 0), (127, 0), (1, 2), (1, 127)])
 def test_F16_an_envelope_of_another_version_or_type_is_refused_in_silence(
     home: Home, version: int, kind: int
 ) -> None:
