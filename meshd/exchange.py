@@ -9,12 +9,12 @@ ids and no memory. What is given by a link is taken in through `Intake` and pass
 import random
 from collections import Counter
 from collections.abc import Callable
-from itertools import islice
 from typing import NamedTuple
 
 from meshd import codec
 from meshd.errors import PeerError
 from meshd.events import Now
+from meshd.giving import Giving
 from meshd.ids import REFERENCE_SIZE, key_reference
 from meshd.intake import Intake
 from meshd.limits import (
@@ -23,9 +23,7 @@ from meshd.limits import (
     EXPIRES_SOON_S,
     EXPIRY_AHEAD_HOURS_MAX,
     EXPLORE_MS,
-    GIVE_SIZE_MAX,
     JITTERED_ROUND_OF,
-    LOOK_UP_BUDGET,
     RECONCILE_FRAME_SIZE,
     REFERENCES_MAX,
     WANTED_MS,
@@ -36,13 +34,12 @@ from meshd.proto.gossip import Announced, Outflow, Wanted
 from meshd.proto.keyed import KeyedRounds
 from meshd.proto.keyset import KeySet
 from meshd.proto.message import SHORT_ID_SIZE, Give, Gone, Have, Hello, Keyed, Message, Push, Reconcile, Want
+from meshd.proto.rates import Inflow
 from meshd.proto.receipts import Receipts
 from meshd.proto.reconcile import Difference, Initiator, respond
 from meshd.proto.rounds import Rounds
 from meshd.proto.tree import Tree
 from meshd.store.carry import Carry
-
-_BATCH = 256  # bodies looked up at a time
 
 
 class Holding(NamedTuple):
@@ -72,13 +69,15 @@ class Exchange:
         self.tree = Tree()
         self._announced = Announced()
         self._wanted = Wanted()
-        self._outflows: dict[int, Outflow] = {}
+        self.giving = Giving(carry, self.rounds, send)
+        self._outflows = self.giving.outflows
+        self._inflows: dict[int, Inflow] = {}
         self._told: dict[int, Holding] = {}  # what our hello said, until the session is open
         self._floors: dict[int, int] = {}  # the floor hour that each peer last told
         self.receipts = Receipts(keyset)
         self._brought: Counter[int] = Counter()  # by link: new envelopes, those of long ago counting little
         self._halve_ms = now.mono_ms + EXPLORE_MS
-        self.received = self.sent = 0  # envelopes
+        self.received = 0  # envelopes
 
     # --- links ---
 
@@ -97,7 +96,8 @@ class Exchange:
 
     def greet(self, link: int, now: Now) -> Holding:
         """What to tell a link in our hello; what comes from now on is for it too, once its session is open."""
-        self._outflows[link] = Outflow()
+        self._outflows[link] = Outflow(now.mono_ms)
+        self._inflows[link] = Inflow(now.mono_ms)
         self.tree.opened(link)
         self._told[link] = self.holding(now)
         return self._told[link]
@@ -106,6 +106,7 @@ class Exchange:
         """A session is open: the side whose hello told of more asks first, the dialler if both told of as many."""
         told = self._told.pop(link)
         self._floors[link] = hello.floor_hour
+        self._outflows[link].is_open = True
         equal = told == (hello.floor_hour, hello.key_count, hello.fingerprint)
         ask = not equal and (
             told.key_count > hello.key_count or (told.key_count == hello.key_count and dialled)
@@ -116,6 +117,7 @@ class Exchange:
     def closed(self, link: int, now: Now) -> None:
         """A session is gone, with all that was queued for it."""
         self._outflows.pop(link, None)
+        self._inflows.pop(link, None)
         self._told.pop(link, None)
         self._floors.pop(link, None)
         self.tree.closed(link)
@@ -136,13 +138,14 @@ class Exchange:
             case Reconcile():
                 self._answer(link, message, now)
             case Keyed():
+                self._inflows[link].expect(now.mono_ms)
                 self._found(link, self.keyed.receive(link, message, now.mono_ms), now)
             case Have(fresh, references):
                 self._have(link, fresh, references, now)
             case Want(ids):
-                self._outflows[link].ask(codec.chop(ids, SHORT_ID_SIZE, REFERENCES_MAX))
+                self._outflows[link].want(codec.chop(ids, SHORT_ID_SIZE, REFERENCES_MAX), now.mono_ms)
             case Give(fresh, envelopes):
-                self._give(link, fresh, codec.split(envelopes), via, now)
+                self._give(link, fresh, envelopes, via, now)
             case Gone(ids):
                 for short in codec.chop(ids, SHORT_ID_SIZE, REFERENCES_MAX):
                     if self._wanted.gone(short, link):
@@ -152,8 +155,11 @@ class Exchange:
             case Push():
                 self.tree.silence(link)
 
-    def _give(self, link: int, pushed: int, raws: list[bytes], via: str, now: Now) -> None:
-        taken = self._intake.take(raws, via, now)
+    def _give(self, link: int, pushed: int, envelopes: bytes, via: str, now: Now) -> None:
+        inflow = self._inflows[link]
+        taken = self._intake.take(inflow.admit(pushed, envelopes, now.mono_ms), via, now)
+        if taken.new and inflow.is_expected(now.mono_ms):
+            inflow.expect(now.mono_ms)  # more of what was asked for may follow
         self.received += len(taken.new)
         self._brought[link] += len(taken.new)
         fresh: list[tuple[int, bytes]] = []
@@ -164,14 +170,14 @@ class Exchange:
         for key in [key for _, key in taken.new] + taken.known:
             self._wanted.came(key[8:24])
             self._announced.came(key[8:24])
-            self._held_by(link, key_reference(key))
+            self._held_by(link, key_reference(key), now)
         if pushed and len(taken.known) > len(taken.new):
             if self.tree.repeated(link):
                 self._send(link, Push(0))
         elif pushed and taken.new:
             self.tree.brought(link)
-        if taken.new and not pushed:
-            self.rounds.taking_in(link, now.mono_ms, len(taken.new))
+        if others:
+            self.rounds.taking_in(link, now.mono_ms, len(others))
         self._spread(fresh, link, now)
         self._announce([other for other in self._outflows if other != link], others, now, fresh=False)
         if taken.new:
@@ -183,15 +189,15 @@ class Exchange:
     def _have(self, link: int, fresh: int, references: bytes, now: Now) -> None:
         first_hour, last_hour = now.wall_ms // HOUR_MS, now.wall_ms // HOUR_MS + EXPIRY_AHEAD_HOURS_MAX
         for reference in codec.chop(references, REFERENCE_SIZE, REFERENCES_MAX):
-            self._held_by(link, reference)
+            self._held_by(link, reference, now)
             in_time = not now.synced or first_hour < int.from_bytes(reference[:4], "big") <= last_hour
             if in_time and self._keyset.starting_with(bytes(4) + reference) is None:
-                self._announced.heard(reference[4:], link, now.mono_ms, fresh=bool(fresh))
+                self._announced.heard(reference[4:], link, now.mono_ms, fresh=fresh)
 
     def _want_announced(self, now: Now) -> None:
         """Ask for what was announced and did not come, each from one of those who announced it."""
         by_link: dict[int, list[bytes]] = {}
-        for link, short in self._announced.due(now.mono_ms):
+        for link, short in self._announced.due(now.mono_ms, self._wanted):
             by_link.setdefault(link, []).append(short)
         for link, ids in by_link.items():
             asked = self._want(link, ids, ANNOUNCED_MAX, now.mono_ms + ANSWER_MS, now)
@@ -203,6 +209,7 @@ class Exchange:
         timely = [short for short in ids if not self._intake.is_untimely(short, now)]
         asked = self._wanted.ask(timely, link, most, deadline_ms)
         for start in range(0, len(asked), REFERENCES_MAX):
+            self._inflows[link].expect(now.mono_ms)
             self._send(link, Want(b"".join(asked[start : start + REFERENCES_MAX])))
         return asked
 
@@ -232,6 +239,8 @@ class Exchange:
         if question.key_count > count and not waited and self.rounds.park(link, question, now.mono_ms):
             return
         answer = respond(self._keyset, question.floor_hour, question.payload, RECONCILE_FRAME_SIZE)
+        if len(answer) > 1:
+            self._inflows[link].expect(now.mono_ms)
         if question.key_count > count and len(answer) > 1:
             self.rounds.taking_in(link, now.mono_ms)
         self._send(link, Reconcile(1, question.round, self.floor_hour(now), count, answer))
@@ -276,24 +285,13 @@ class Exchange:
         for link in self.keyed.due(now.mono_ms):
             if not self._on_the_way(link):
                 self.keyed.begin(link, max(self.floor_hour(now), self._floors[link]))
-        for link, outflow in self._outflows.items():
-            if outflow.asked:
-                self._look_up(link, outflow)
-                break  # one slice an event, whoever it is for
+        self.giving.look_up()
         return wrong
-
-    def _look_up(self, link: int, outflow: Outflow) -> None:
-        """Find the next slice of what a link asked for; it is given when all is found, in the order of arrival."""
-        ids = [outflow.asked.popleft() for _ in range(min(LOOK_UP_BUDGET, len(outflow.asked)))]
-        found = self._carry.sequences(ids)
-        outflow.owe(list(found.values()))
-        if gone := [short for short in ids if short not in found]:
-            self._send(link, Gone(b"".join(gone)))
 
     @property
     def unfinished(self) -> bool:
         """Whether `tick` has more to look up at once."""
-        return any(outflow.asked for outflow in self._outflows.values())
+        return self.giving.unfinished
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do, in monotonic milliseconds."""
@@ -302,11 +300,13 @@ class Exchange:
             self._wanted.next_deadline(),
             self._announced.next_deadline(),
         ]
-        deadlines += [
-            self.keyed.next_deadline(),
-            *(self._outflows[link].announce_ms for link in self._floors),
-        ]
+        deadlines += [self.keyed.next_deadline(), self.giving.next_deadline()]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    @property
+    def sent(self) -> int:
+        """How many envelopes were given away."""
+        return self.giving.sent
 
     def usefulness(self, link: int) -> int:
         """How many envelopes came over this link first; those of long ago count little."""
@@ -339,59 +339,7 @@ class Exchange:
             for link in links:
                 self._outflows[link].announce((reference for _, reference in new), now.mono_ms, fresh=fresh)
 
-    def _held_by(self, link: int, reference: bytes) -> None:
+    def _held_by(self, link: int, reference: bytes, now: Now) -> None:
         """This peer holds it: a receipt if it is ours, and nothing to tell it."""
-        self._outflows[link].known(reference)
+        self._outflows[link].known(reference, now.mono_ms)
         self.receipts.held_by(link, reference)
-
-    def announce(self, link: int, now: Now) -> None:
-        """Send what is due to be announced to a link."""
-        if link not in self._floors:
-            return  # not open yet
-        outflow = self._outflows[link]
-        for fresh, references in zip((1, 0), outflow.announced(now.mono_ms), strict=True):
-            for start in range(0, len(references), REFERENCES_MAX):
-                self._send(link, Have(fresh, b"".join(references[start : start + REFERENCES_MAX])))
-
-    def has_for(self, link: int) -> bool:
-        """Whether anything waits to be announced or given to a link."""
-        outflow = self._outflows.get(link)
-        return outflow is not None and (
-            outflow.announce_ms is not None or bool(outflow.fresh) or outflow.owing()
-        )
-
-    def fill(self, link: int) -> bool:
-        """Send the next give to a link that has room; False if there is nothing to give."""
-        outflow = self._outflows.get(link)
-        if outflow is None:
-            return False
-        if outflow.fresh:
-            batch = list(islice(outflow.fresh.items(), _BATCH))
-            unsent = set(self._send_give(link, 1, [sequence for _, sequence in batch]))
-            for reference, sequence in batch:
-                if sequence not in unsent:
-                    del outflow.fresh[reference]
-            return True
-        # A round of several steps finds what is lacking bit by bit: its order is known when the round is through.
-        found_all = not outflow.asked and not self.rounds.is_open(link)
-        if found_all and (owed := outflow.next_owed(_BATCH)):
-            outflow.owe(self._send_give(link, 0, owed))
-            return True
-        return False
-
-    def _send_give(self, link: int, fresh: int, sequences: list[int]) -> list[int]:
-        """Send what fits into one give; returns the sequences that did not. What carry lacks by now is left out."""
-        fitting: list[bytes] = []
-        size = 0
-        for sequence, raw in self._carry.read(sequences):
-            size += len(raw) + 2
-            if fitting and size > GIVE_SIZE_MAX:
-                left = sequences[sequences.index(sequence) :]
-                break
-            fitting.append(raw)
-        else:
-            left = []
-        if fitting:
-            self.sent += len(fitting)
-            self._send(link, Give(fresh, codec.join(fitting)))
-        return left

@@ -143,9 +143,18 @@ KEYSLOT_SIZE_MAX = 1024  # it has 163 bytes; bounds what is read of a file that 
 
 # Gossip (protocol.md, "Gossip")
 EAGER_MIN = 3  # eager links that a duplicate leaves alone: with fewer, every laptop that goes breaks the tree
-ANNOUNCE_MS = 20  # what an announcement waits for others to go with it
+ANNOUNCE_MS = 20  # what an announcement waits for others to go with it; fresh ones only if others just went
 GRAFT_MS = 60  # what is announced has so long to come by itself: a few hops of a LAN
 ANSWER_MS = 1_000  # after this, the next of those who announced it is asked
+
+# Rates (protocol.md, "Rates")
+PUSH_MINUTE = 60  # envelopes a minute that one link may push unasked: more than a lively channel has
+PUSH_SIZE_MINUTE = 2 * 1024 * 1024  # bytes a minute, likewise; a bucket holds as many
+PUSH_BURST = 300  # envelopes that a full bucket holds
+RECEIVED_FACTOR = 2  # how much more the receiver's bucket holds: a stream that stalls delivers at once
+LATE_MAX = (
+    1024  # announced instead of pushed and not there yet: what a peer takes in within a fifth of a second
+)
 
 # What is asked for
 OWED_MAX = 100_000  # ids one link may ask us for at a time: a day of a busy town

@@ -175,7 +175,7 @@ class Node:
         for address in self.peers.due(slots.room(links), slots.wish(links), now.mono_ms):
             self.emit(Dial(address))
         for link, session in list(self.sessions.items()):
-            if session.has_output() or self.exchange.has_for(link):
+            if session.has_output() or self.exchange.giving.has_for(link):
                 self._flush(link)
         self.commands.go_on(now)
         if self.intake.advanced is not None:
@@ -325,11 +325,11 @@ class Node:
     def _flush(self, link: int) -> None:
         """Hand out what a session has to send, and fill it up while there is room."""
         session = self.sessions[link]
-        self.exchange.announce(link, self._now)
+        self.exchange.giving.announce(link, self._now)
         while True:
             if content := session.take_output(self._now.mono_ms):
                 self.emit(SendBytes(link, content))
-            if not session.has_room() or not self.exchange.fill(link):
+            if not session.has_room() or not self.exchange.giving.fill(link, self._now):
                 return
 
     def _hang_up(self, link: int, reason: str, *, bye: int | None = None) -> None:

@@ -384,7 +384,8 @@ def message(raw: bytes) -> tuple[str, list[Slot]]:
         if 1 not in raw[4 : 4 + raw[3]]:
             raise ByeVersion
     slots = array(raw, f"int {types}", 524_288)[1:]
-    require(name not in ("reconcile", "keyed", "have", "give", "push") or slots[0] in (0, 1))
+    require(name not in ("reconcile", "keyed", "give", "push") or slots[0] in (0, 1))
+    require(name != "have" or slots[0] in (0, 1, 2))
     last = slots[-1]
     if isinstance(last, bytes):
         require(name != "hello" or len(last) == 16)

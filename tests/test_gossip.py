@@ -3,10 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, GRAFT_MS, OWED_MAX
+from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, OWED_MAX
 from meshd.proto.gossip import Announced, Outflow, Wanted
+from meshd.proto.message import FRESH, LATE
 
-A, B, C = (bytes((number,)) * 16 for number in range(3))
+A, B, C = (bytes((number + 0xA0,)) * 16 for number in range(3))
 sequences = st.lists(st.integers(1, 60), max_size=30)
 
 
@@ -16,7 +17,7 @@ def ids(count: int, first: int = 0) -> list[bytes]:
 
 @given(st.lists(st.one_of(sequences, st.integers(1, 20)), max_size=30))
 def test_what_is_owed_is_given_once_and_the_oldest_first(steps: list[list[int] | int]) -> None:
-    outflow = Outflow()
+    outflow = Outflow(0)
     owed: set[int] = set()
     for step in steps:
         if isinstance(step, int):
@@ -30,7 +31,7 @@ def test_what_is_owed_is_given_once_and_the_oldest_first(steps: list[list[int] |
 
 
 def test_what_one_link_asks_for_is_bounded() -> None:
-    outflow = Outflow()
+    outflow = Outflow(0)
     outflow.owe(list(range(10)))
     outflow.ask(ids(OWED_MAX))
     outflow.ask(ids(10, OWED_MAX))
@@ -93,58 +94,116 @@ def test_only_who_was_asked_can_say_that_it_is_gone() -> None:
 
 def test_what_is_announced_is_asked_for_after_a_moment_and_then_of_one_after_the_other() -> None:
     announced = Announced()
-    announced.heard(A, 1, 0, fresh=False)
-    announced.heard(B, 2, 5, fresh=False)
-    announced.heard(A, 2, 10, fresh=True)
+    announced.heard(A, 1, 0, fresh=0)
+    announced.heard(B, 2, 5, fresh=0)
+    announced.heard(A, 2, 10, fresh=FRESH)
     assert announced.next_deadline() == GRAFT_MS
-    assert list(announced.due(GRAFT_MS - 1)) == []
-    assert list(announced.due(GRAFT_MS + 5)) == [(1, A), (2, B)]
+    assert list(announced.due(GRAFT_MS - 1, Wanted())) == []
+    assert list(announced.due(GRAFT_MS + 5, Wanted())) == [(1, A), (2, B)]
     assert announced.is_fresh(A) and not announced.is_fresh(B)
     assert announced.again([A, B], 1_000) == [B]  # nobody else announced that one
-    assert list(announced.due(1_000)) == [(2, A)]
+    assert list(announced.due(1_000, Wanted())) == [(2, A)]
     assert announced.again([A], 2_000) == [A]
     assert not announced.is_fresh(A) and announced.next_deadline() is None
 
 
 def test_what_came_by_itself_is_not_asked_for() -> None:
     announced = Announced()
-    announced.heard(A, 1, 0, fresh=True)
+    announced.heard(A, 1, 0, fresh=FRESH)
     announced.came(A)
-    assert list(announced.due(GRAFT_MS)) == []
+    assert list(announced.due(GRAFT_MS, Wanted())) == []
 
 
 def test_who_announced_and_is_gone_is_not_asked() -> None:
     announced = Announced()
-    announced.heard(A, 1, 0, fresh=True)
-    announced.heard(B, 1, 0, fresh=True)
-    announced.heard(B, 2, 0, fresh=True)
+    announced.heard(A, 1, 0, fresh=FRESH)
+    announced.heard(B, 1, 0, fresh=FRESH)
+    announced.heard(B, 2, 0, fresh=FRESH)
     announced.closed(1)
-    assert list(announced.due(GRAFT_MS)) == [(2, B)]
+    assert list(announced.due(GRAFT_MS, Wanted())) == [(2, B)]
 
 
 def test_one_link_announces_so_much_and_takes_no_room_from_others() -> None:
     announced = Announced()
     for short in ids(ANNOUNCED_MAX + 1):
-        announced.heard(short, 1, 0, fresh=False)
+        announced.heard(short, 1, 0, fresh=0)
     (beyond,) = ids(1, ANNOUNCED_MAX)
-    announced.heard(beyond, 2, 0, fresh=False)
-    due = list(announced.due(GRAFT_MS))
+    announced.heard(beyond, 2, 0, fresh=0)
+    due = list(announced.due(GRAFT_MS, Wanted()))
     assert len(due) == ANNOUNCED_MAX + 1 and due[-1] == (2, beyond)
 
 
-def test_what_is_to_be_announced_waits_for_company_but_not_for_long() -> None:
-    outflow = Outflow()
+def test_what_will_not_come_by_itself_is_asked_for_at_once_and_of_who_says_so() -> None:
+    announced = Announced()
+    announced.heard(A, 1, 0, fresh=FRESH)
+    announced.heard(A, 2, 5, fresh=LATE)
+    announced.heard(B, 2, 5, fresh=LATE)
+    assert sorted(announced.due(5, Wanted())) == [(2, A), (2, B)]
+    assert announced.is_fresh(A) and announced.is_fresh(B)
+    assert announced.again([A, B], 1_000) == [B]
+    assert list(announced.due(1_000, Wanted())) == [(1, A)]
+
+
+def test_what_is_asked_for_already_is_asked_of_another_only_when_it_does_not_come() -> None:
+    announced, wanted = Announced(), Wanted()
+    announced.heard(A, 1, 0, fresh=FRESH)
+    wanted.ask([A], 3, 10, 500)
+    announced.heard(A, 2, 5, fresh=LATE)
+    assert list(announced.due(GRAFT_MS, wanted)) == []
+    assert announced.again(wanted.expired(500), 500) == []
+    assert list(announced.due(500, wanted)) == [(2, A)]
+
+
+# --- to be given ---
+
+
+def test_a_fresh_announcement_goes_at_once_and_what_follows_soon_goes_together() -> None:
+    outflow = Outflow(0)
     outflow.announce([A], 0, fresh=True)
-    outflow.announce([B], 15, fresh=False)
+    assert outflow.announced(0) == ([A], [])
+    outflow.announce([C], 3, fresh=False)
+    assert outflow.next_deadline() == 3 + ANNOUNCE_MS
+    outflow.announce([B], 5, fresh=True)
+    assert outflow.next_deadline() == ANNOUNCE_MS
     assert outflow.announced(ANNOUNCE_MS - 1) == ([], [])
-    assert outflow.announced(ANNOUNCE_MS) == ([A], [B])
-    assert outflow.announce_ms is None
+    assert outflow.announced(ANNOUNCE_MS) == ([B], [C])
+    assert outflow.next_deadline() is None
 
 
 def test_what_the_peer_has_is_neither_announced_to_it_nor_pushed() -> None:
-    outflow = Outflow()
-    outflow.announce([A, B], 0, fresh=True)
-    outflow.fresh = {A: 1, C: 2}
-    outflow.known(A)
-    assert outflow.announced(ANNOUNCE_MS) == ([B], [])
-    assert outflow.fresh == {C: 2}
+    outflow = Outflow(0)
+    outflow.announce([bytes(4) + A, bytes(4) + B], 0, fresh=True)
+    outflow.fresh = {bytes(4) + A: 1, bytes(4) + C: 2}
+    outflow.known(bytes(4) + A, 0)
+    assert outflow.announced(ANNOUNCE_MS) == ([bytes(4) + B], [])
+    assert outflow.fresh == {bytes(4) + C: 2}
+
+
+def late(outflow: Outflow, count: int) -> list[bytes]:
+    """So many fresh ones wait, and are told instead of pushed."""
+    outflow.fresh = {bytes(4) + short: number for number, short in enumerate(ids(count))}
+    return outflow.next_late(0)
+
+
+def test_so_many_late_ones_are_on_the_way_and_nothing_overtakes_them() -> None:
+    outflow = Outflow(0)
+    assert len(late(outflow, LATE_MAX + 5)) == LATE_MAX and outflow.next_late(0) == []
+    assert not outflow.may_push(0)
+    for short in ids(LATE_MAX):
+        outflow.known(bytes(4) + short, 30)
+    assert outflow.may_push(30) and len(outflow.fresh) == 5
+
+
+def test_who_says_nothing_of_late_ones_does_not_want_them() -> None:
+    outflow = Outflow(0)
+    late(outflow, LATE_MAX + 5)
+    outflow.known(bytes(4) + ids(1)[0], 30)
+    assert outflow.next_deadline() == 30 + ANSWER_MS
+    assert not outflow.may_push(29 + ANSWER_MS) and outflow.may_push(30 + ANSWER_MS)
+
+
+def test_late_ones_that_are_wanted_wait_behind_nothing_that_must_be_looked_up() -> None:
+    outflow = Outflow(0)
+    late(outflow, 5)
+    outflow.want([ids(5)[3], A, ids(5)[1]], 0)
+    assert outflow.fetched == [1, 3] and list(outflow.asked) == [A]

@@ -102,7 +102,7 @@ def test_a_known_kind_with_other_slots() -> None:
 def test_a_question_is_0_and_an_answer_is_1(answer: int) -> None:
     refused(msg.encode(msg.Reconcile(answer, 0, 0, 0, b"")))
     refused(msg.encode(msg.Give(answer, b"")))
-    refused(msg.encode(msg.Have(answer, bytes(20))))
+    refused(msg.encode(msg.Have(answer + 1, bytes(20))))  # 2 is late
     refused(msg.encode(msg.Push(answer)))
 
 

@@ -3,11 +3,15 @@
 The rule: what is fresh (posted here, received as fresh, or fetched because it was announced as fresh and did not come)
 goes at once to the eager links (`tree`) and as `have` to the others. What came by reconcile, or because somebody asked,
 is announced to all and never pushed: they may be getting it elsewhere. Every new envelope is also acknowledged with a
-`have` to who gave it. A `have` waits up to ANNOUNCE_MS for others to go with it, and nothing is announced or pushed to
-a peer that has said meanwhile that it holds it.
+`have` to who gave it. A `have` waits up to ANNOUNCE_MS for others to go with it; one of fresh envelopes only if another
+went less than that ago. Nothing is announced or pushed to a peer that has said meanwhile that it holds it.
 
 An announced envelope that is not here has GRAFT_MS to come by itself. Then it is wanted from one of those who announced
 it, and if that one does not give it within ANSWER_MS, from the next.
+
+What may not be pushed, because the rate is used up (`rates`), is announced as *late*: it will not come by itself, so
+that it is wanted at once. LATE_MAX of them may be on the way, and while any is, all that follows is late too, or it
+would overtake them. A peer that says nothing of them for ANSWER_MS does not want them.
 
 What a link is still to be given waits as arrival sequences in carry, never as bytes: fresh ones first, then, oldest
 arrival first, what it asked for or was shown to lack (protocol.md, "Gossip").
@@ -17,43 +21,92 @@ from bisect import insort
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
+from itertools import islice
 
-from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, GRAFT_MS, OWED_MAX
+from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, OWED_MAX
+from meshd.proto.message import LATE
+from meshd.proto.rates import Bucket
 
 Short = bytes  # the first 16 bytes of an envelope id
 Reference = bytes  # expiry hour and the first 16 bytes of an envelope id
 
 
 class Outflow:
-    """What one link is still to be given."""
+    """What one link is still to be given. Times are monotonic milliseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, mono_ms: int) -> None:
+        self.is_open = False  # the peer's hello has come
+        self.bucket = Bucket(mono_ms)
         self.fresh: dict[Reference, int] = {}  # → arrival sequence
         self.asked: deque[Short] = deque()  # ids whose arrival sequences are not looked up yet
+        self.announce_ms: int | None = None  # when something is to be announced
         self._announce: dict[Reference, bool] = {}  # → whether it is fresh
-        self.announce_ms: int | None = None  # when that is due
+        self._announced_ms = mono_ms - ANNOUNCE_MS  # when something was announced last
+        self._late: dict[Short, int] = {}  # told as late, and not known to be there → arrival sequence
+        self._late_ms = mono_ms  # when one of them was told, wanted or known last
+        self.fetched: list[int] = []  # arrival sequences of the late ones that the peer wants, oldest first
         self._owed: list[int] = []  # arrival sequences, newest first, so that the oldest pops cheaply
         self._owed_set: set[int] = set()
+
+    def next_deadline(self) -> int | None:
+        """When something is to be announced, or told as late because what was told before is not wanted."""
+        if not self.fresh or not self._late:
+            return self.announce_ms
+        late_ms = self._late_ms + ANSWER_MS
+        return late_ms if self.announce_ms is None else min(late_ms, self.announce_ms)
+
+    # --- announced ---
 
     def announce(self, references: Iterable[Reference], mono_ms: int, *, fresh: bool) -> None:
         """Tell the peer of these, soon."""
         self._announce.update(dict.fromkeys(references, fresh))
-        if self.announce_ms is None:
-            self.announce_ms = mono_ms + ANNOUNCE_MS
+        due_ms = max(mono_ms, self._announced_ms + ANNOUNCE_MS) if fresh else mono_ms + ANNOUNCE_MS
+        if self.announce_ms is None or due_ms < self.announce_ms:
+            self.announce_ms = due_ms
 
     def announced(self, mono_ms: int) -> tuple[list[Reference], list[Reference]]:
         """What is to be told now: fresh ones, others."""
         if self.announce_ms is None or mono_ms < self.announce_ms:
             return [], []
         announce, self._announce, self.announce_ms = self._announce, {}, None
+        self._announced_ms = mono_ms
         return [each for each, fresh in announce.items() if fresh], [
             each for each, fresh in announce.items() if not fresh
         ]
 
-    def known(self, reference: Reference) -> None:
+    def known(self, reference: Reference, mono_ms: int) -> None:
         """The peer has this one: it need not be told of it or given it as fresh."""
         self._announce.pop(reference, None)
         self.fresh.pop(reference, None)
+        if self._late.pop(reference[4:], None) is not None:
+            self._late_ms = mono_ms
+
+    # --- fresh ---
+
+    def may_push(self, mono_ms: int) -> bool:
+        """Whether the next fresh one may be given unasked."""
+        if mono_ms >= self._late_ms + ANSWER_MS:
+            self._late.clear()
+        return not self._late and not self.bucket.is_empty(mono_ms)
+
+    def next_late(self, mono_ms: int) -> list[Reference]:
+        """Take out the next fresh ones, to be told of instead; none if enough of them are on the way."""
+        late = list(islice(self.fresh, LATE_MAX - len(self._late)))
+        for reference in late:
+            self._late[reference[4:]] = self.fresh.pop(reference)
+        if late:
+            self._late_ms = mono_ms
+        return late
+
+    # --- asked for ---
+
+    def want(self, ids: list[Short], mono_ms: int) -> None:
+        """The peer asks for these; late ones are given before all others."""
+        late = {self._late[short] for short in ids if short in self._late}
+        if late:
+            self.fetched = sorted(late.union(self.fetched))
+            self._late_ms = mono_ms
+        self.ask([short for short in ids if short not in self._late])
 
     def ask(self, ids: list[Short]) -> None:
         """The peer lacks these; over OWED_MAX the rest waits for a later round."""
@@ -79,7 +132,7 @@ class Outflow:
 
     def owing(self) -> bool:
         """Whether bulk waits for this link."""
-        return bool(self.asked or self._owed)
+        return bool(self.asked or self._owed or self.fetched)
 
 
 class Announced:
@@ -92,24 +145,29 @@ class Announced:
         self._due: deque[tuple[int, Short]] = deque()  # earliest first
         self._counts: Counter[int] = Counter()  # by link
 
-    def heard(self, short: Short, link: int, mono_ms: int, *, fresh: bool) -> None:
-        """This link announced an envelope that is not here."""
+    def heard(self, short: Short, link: int, mono_ms: int, *, fresh: int) -> None:
+        """This link announced an envelope that is not here; `fresh` as in `have`."""
         if self._counts[link] >= ANNOUNCED_MAX:
             return
         who = self._who.get(short)
         if who is None:
             who = self._who[short] = []
-            self._due.append((mono_ms + GRAFT_MS, short))
+            if fresh != LATE:
+                self._due.append((mono_ms + GRAFT_MS, short))
         if link not in who:
-            who.append(link)
+            who.insert(0 if fresh == LATE else len(who), link)
             self._counts[link] += 1
+        if fresh == LATE:
+            self._due.appendleft((mono_ms, short))
         if fresh:
             self._fresh.add(short)
 
-    def due(self, mono_ms: int) -> Iterator[tuple[int, Short]]:
-        """The link to ask now, and for what."""
+    def due(self, mono_ms: int, wanted: "Wanted") -> Iterator[tuple[int, Short]]:
+        """The link to ask now, and for what; what is wanted already comes, or is due `again`."""
         while self._due and self._due[0][0] <= mono_ms:
             _, short = self._due.popleft()
+            if short in wanted:
+                continue
             who = self._who.get(short)
             if who:
                 link = who.pop(0)
@@ -197,6 +255,10 @@ class Wanted:
         for short in lost:
             self._forget(short)
         return lost
+
+    def __contains__(self, short: Short) -> bool:
+        """Whether somebody is being asked for it."""
+        return short in self._asked
 
     def count(self, link: int) -> int:
         """How many envelopes are still awaited from this link."""

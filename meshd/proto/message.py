@@ -8,7 +8,7 @@
 | 3 | pong | the ping's number | 0 |
 | 4 | bye | reason | 0 |
 | 5 | reconcile | 0 from who asks or 1 from who answers, round, floor hour, count, negentropy message | 1 |
-| 6 | have | 1 if fresh or 0, references (20 bytes each) of envelopes that the sender holds | 1 |
+| 6 | have | 1 if fresh, 2 if late or 0, references (20 bytes each) of envelopes that the sender holds | 1 |
 | 7 | want | first 16 bytes of ids | 1 |
 | 8 | give | 1 if fresh or 0, envelopes (`u16 length ‖ bytes` each) | 2 fresh, 3 else |
 | 9 | gone | first 16 bytes of ids that were wanted and are not held | 1 |
@@ -34,6 +34,11 @@ TAGS_SIZE = TAG_COUNT * 16
 FINGERPRINT_SIZE = 16
 
 HELLO, TAGS, PING, PONG, BYE, RECONCILE, HAVE, WANT, GIVE, GONE, PUSH, KEYED = range(12)
+
+FRESH, LATE = (
+    1,
+    2,
+)  # of have and give: on its first way; of have alone: so too, and it will not come by itself
 
 BYE_DONE, BYE_VERSION, BYE_DUPLICATE, BYE_FULL, BYE_MOVED = range(5)
 BYE_REASONS = ("the peer is shutting down", "no common version", "a second link to the same peer",
@@ -88,7 +93,8 @@ class Reconcile(NamedTuple):
 
 
 class Have(NamedTuple):
-    """References of envelopes the sender holds: fresh ones announced, or others, or the receipt for a give."""
+    """References of envelopes the sender holds: fresh ones announced, late ones, or others, or the receipt for a
+    give."""
 
     fresh: int
     references: bytes
@@ -193,7 +199,7 @@ def _check(message: Message) -> None:
         case Tags(tags):
             wrong = len(tags) != TAGS_SIZE
         case Have(fresh, references):
-            wrong = fresh not in (0, 1) or not references or bool(len(references) % REFERENCE_SIZE)
+            wrong = fresh not in (0, FRESH, LATE) or not references or bool(len(references) % REFERENCE_SIZE)
             wrong = wrong or len(references) > REFERENCE_SIZE * REFERENCES_MAX
         case Want(ids) | Gone(ids):
             wrong = not ids or bool(len(ids) % SHORT_ID_SIZE) or len(ids) > SHORT_ID_SIZE * REFERENCES_MAX

@@ -1,0 +1,127 @@
+"""Giving: what goes out to each open link, as it has room for it.
+
+The rule: what waits for a link waits as references and arrival sequences; bodies are read from carry only when the link
+has room, so that a slow link costs ids and no memory. What the peer fetches because it was announced instead of pushed
+goes first, then what is fresh, and at last, oldest arrival first, what the peer asked for or was shown to lack
+(protocol.md, "Exchange", "Rates").
+"""
+
+from collections.abc import Callable
+from itertools import islice
+
+from meshd import codec
+from meshd.events import Now
+from meshd.limits import GIVE_SIZE_MAX, LOOK_UP_BUDGET, REFERENCES_MAX
+from meshd.proto.gossip import Outflow
+from meshd.proto.message import FRESH, LATE, Give, Gone, Have, Message
+from meshd.proto.rounds import Rounds
+from meshd.store.carry import Carry
+
+_BATCH = 256  # bodies looked up at a time
+
+
+class Giving:
+    """Owns what every open link is still to be given and told."""
+
+    def __init__(self, carry: Carry, rounds: Rounds, send: Callable[[int, Message], None]) -> None:
+        self._carry, self._rounds, self._send = carry, rounds, send
+        self.outflows: dict[int, Outflow] = {}
+        self.sent = 0  # envelopes
+
+    def look_up(self) -> None:
+        """Find the next slice of what some link asked for; it is given when all is found, in the order of arrival."""
+        for link, outflow in self.outflows.items():
+            if outflow.asked:
+                ids = [outflow.asked.popleft() for _ in range(min(LOOK_UP_BUDGET, len(outflow.asked)))]
+                found = self._carry.sequences(ids)
+                outflow.owe(list(found.values()))
+                if gone := [short for short in ids if short not in found]:
+                    self._send(link, Gone(b"".join(gone)))
+                break  # one slice an event, whoever it is for
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether `look_up` has more to find at once."""
+        return any(outflow.asked for outflow in self.outflows.values())
+
+    def next_deadline(self) -> int | None:
+        """When something is to be told to a link, in monotonic milliseconds."""
+        deadlines = [outflow.next_deadline() for outflow in self.outflows.values() if outflow.is_open]
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def announce(self, link: int, now: Now) -> None:
+        """Send what is due to be announced to a link."""
+        outflow = self.outflows.get(link)
+        if outflow is not None and outflow.is_open:
+            for fresh, references in zip((FRESH, 0), outflow.announced(now.mono_ms), strict=True):
+                for start in range(0, len(references), REFERENCES_MAX):
+                    self._send(link, Have(fresh, b"".join(references[start : start + REFERENCES_MAX])))
+
+    def has_for(self, link: int) -> bool:
+        """Whether anything waits to be announced or given to a link."""
+        outflow = self.outflows.get(link)
+        return outflow is not None and (
+            outflow.announce_ms is not None or bool(outflow.fresh) or outflow.owing()
+        )
+
+    def fill(self, link: int, now: Now) -> bool:
+        """Send something to a link that has room; False if there is nothing to send now."""
+        outflow = self.outflows.get(link)
+        if outflow is None:
+            return False
+        if outflow.fetched:
+            outflow.fetched[:_BATCH] = self._give(link, outflow.fetched[:_BATCH])
+            return True
+        if outflow.fresh and (self._push(link, outflow, now) or self._tell(link, outflow, now)):
+            return True
+        # A round of several steps finds what is lacking bit by bit: its order is known when the round is through.
+        found_all = not outflow.asked and not self._rounds.is_open(link)
+        if found_all and (owed := outflow.next_owed(_BATCH)):
+            outflow.owe(self._give(link, owed))
+            return True
+        return False
+
+    def _push(self, link: int, outflow: Outflow, now: Now) -> bool:
+        """Give the next fresh ones unasked, as many as the rate allows; False if it allows none."""
+        if not outflow.may_push(now.mono_ms):
+            return False
+        batch = list(islice(outflow.fresh.items(), _BATCH))
+        raws = dict(self._carry.read([sequence for _, sequence in batch]))
+        fitting: list[bytes] = []
+        size = 0
+        for reference, sequence in batch:
+            raw = raws.get(sequence)
+            if raw is None:
+                del outflow.fresh[reference]  # carry lacks it by now
+                continue
+            size += len(raw) + 2
+            if (fitting and size > GIVE_SIZE_MAX) or not outflow.bucket.allow([len(raw)], now.mono_ms):
+                break
+            del outflow.fresh[reference]
+            fitting.append(raw)
+        if fitting:
+            self.sent += len(fitting)
+            self._send(link, Give(FRESH, codec.join(fitting)))
+        return bool(fitting)
+
+    def _tell(self, link: int, outflow: Outflow, now: Now) -> bool:
+        """Announce the next fresh ones, because they will not be pushed; False if enough of them are on the way."""
+        if late := outflow.next_late(now.mono_ms):
+            self._send(link, Have(LATE, b"".join(late)))
+        return bool(late)
+
+    def _give(self, link: int, sequences: list[int]) -> list[int]:
+        """Send what fits into one give; returns the sequences that did not. What carry lacks by now is left out."""
+        fitting: list[bytes] = []
+        left: list[int] = []
+        size = 0
+        for sequence, raw in self._carry.read(sequences):
+            size += len(raw) + 2
+            if fitting and size > GIVE_SIZE_MAX:
+                left = sequences[sequences.index(sequence) :]
+                break
+            fitting.append(raw)
+        if fitting:
+            self.sent += len(fitting)
+            self._send(link, Give(0, codec.join(fitting)))
+        return left

@@ -1,0 +1,156 @@
+"""Spam: what one link pushes is bounded before it costs anything, and what others post goes its way."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from meshd import codec, crypto
+from meshd.ids import REFERENCE_SIZE, key_reference
+from meshd.limits import (
+    ANNOUNCE_MS,
+    ANSWER_MS,
+    LATE_MAX,
+    PUSH_BURST,
+    PUSH_MINUTE,
+    RECEIVED_FACTOR,
+    RECONCILE_JITTER_MS,
+)
+from meshd.post import Text, encode_text
+from meshd.proto import message as msg
+from tests.homes import PLAZA, Home, Stranger, Table, key
+from tests.wire import WALL_MS, Author
+
+ALLOWED = PUSH_BURST * RECEIVED_FACTOR
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    return Table(tmp_path)
+
+
+def junk(count: int, authors: int = 1, first: int = 0) -> list[bytes]:
+    """Valid envelopes that nobody wants, by so many authors."""
+    keys = [Author(10 + number) for number in range(authors)]
+    return [
+        keys[number % authors].envelope(channel=b"\x09" * 16, incarnation=number, hlc=WALL_MS + number << 16)
+        for number in range(first, first + count)
+    ]
+
+
+def told_late(stranger: Stranger) -> list[bytes]:
+    """What the home announced to a stranger instead of pushing it: the keys, as far as it holds them."""
+    keys = {key_reference(key(raw)): key(raw) for raw in stranger.table.homes[0].raws()}
+    late = b"".join(each.references for each in stranger.heard(msg.Have) if each.fresh == msg.LATE)
+    return [keys[reference] for reference in codec.chop(late, REFERENCE_SIZE, len(late))]
+
+
+def count_checks(home: Home) -> list[int]:
+    """The number of signatures in each call of the verifier, from now on."""
+    calls: list[int] = []
+
+    def verify_many(checks: Sequence[crypto.Check]) -> list[bool]:
+        calls.append(len(checks))
+        return [True] * len(checks)
+
+    home.node.intake._verify_many = verify_many
+    return calls
+
+
+def test_P01_what_is_over_the_rate_is_neither_verified_nor_kept_nor_remembered(table: Table) -> None:
+    oak = table.home()
+    flooder = Stranger(oak)
+    table.settle()
+    checks = count_checks(oak)
+    flood = junk(ALLOWED + 400)
+    for start in range(0, len(flood), 100):
+        flooder.give(*flood[start : start + 100], fresh=True)
+    assert sum(checks) == len(oak.raws()) == ALLOWED
+    honest = Stranger(oak, seed=2)
+    table.settle()
+    honest.give(flood[-1], fresh=True)  # what was dropped may come from somebody else at any time
+    assert flood[-1] in oak.raws()
+
+
+def test_P02_keys_that_cost_nothing_do_not_raise_what_a_link_may_push(table: Table) -> None:
+    oak = table.home()
+    flooder = Stranger(oak)
+    table.settle()
+    for start in range(0, 1_000, 200):
+        flooder.give(*junk(200, authors=50, first=start), fresh=True)
+    assert len(oak.raws()) == ALLOWED
+    table.run(20_000)
+    flooder.say(msg.Pong(0))
+    flooder.give(*junk(200, authors=50, first=1_000), fresh=True)
+    assert len(oak.raws()) == ALLOWED + PUSH_MINUTE // 3
+
+
+def test_P02_what_nobody_asked_for_is_rated_though_it_does_not_claim_to_be_fresh(table: Table) -> None:
+    oak = table.home()
+    flooder = Stranger(oak)
+    table.run(60_000 // 2)
+    flooder.say(msg.Pong(0))
+    for start in range(0, 1_000, 200):
+        flooder.give(*junk(200, first=start))
+    assert len(oak.raws()) == ALLOWED
+
+
+def test_P06_a_replay_of_what_is_here_costs_no_signature_check(table: Table) -> None:
+    oak = table.home()
+    flooder = Stranger(oak)
+    table.settle()
+    old = junk(100)
+    flooder.give(*old, fresh=True)
+    checks = count_checks(oak)
+    for _ in range(50):
+        flooder.give(*old, fresh=True)
+    assert checks == [] and len(oak.raws()) == 100
+
+
+def test_P03_what_a_noisy_neighbour_pushes_takes_a_round_trip_of_others_and_nothing_else(
+    table: Table,
+) -> None:
+    oak = table.home()
+    flooder, honest, watching = (Stranger(oak, seed=seed) for seed in (1, 2, 3))
+    table.settle()
+    for start in range(0, ALLOWED, 100):
+        flooder.give(*junk(100, first=start), fresh=True)
+    assert len(watching.given()) == PUSH_BURST
+    assert told_late(watching) == [key(raw) for raw in junk(ALLOWED - PUSH_BURST, first=PUSH_BURST)]
+    watching.say(msg.Have(0, b"".join(map(key_reference, told_late(watching)))))
+    watching.got.clear()
+    raw = Author(3).envelope(channel=PLAZA, body=encode_text(Text("", b"", "water")))
+    honest.give(raw, fresh=True)
+    assert told_late(watching) == [key(raw)]
+    watching.say(msg.Want(key(raw)[8:24]))
+    assert watching.given() == [raw]
+
+
+def test_P03_what_is_over_the_rate_is_fetched_at_once(table: Table) -> None:
+    oak, elm, ash = (table.home() for _ in range(3))
+    ash.ask("channel.join", name="plaza")
+    table.link(oak, elm)
+    table.link(elm, ash)
+    table.run(RECONCILE_JITTER_MS)
+    posts = [str(number) for number in range(PUSH_BURST + LATE_MAX + 50)]
+    for number, text in enumerate(posts):
+        oak.post(text)
+        table.settle()
+        if not number % 500:
+            assert ash.texts()[-1] == text
+            table.run(ANNOUNCE_MS)  # receipts go together
+    assert ash.texts() == posts
+
+
+def test_P03_who_does_not_want_what_is_announced_instead_is_told_no_more_than_so_many_at_a_time(
+    table: Table,
+) -> None:
+    oak = table.home()
+    deaf = Stranger(oak)
+    table.settle()
+    for number in range(PUSH_BURST + LATE_MAX + 10):
+        oak.post(str(number))
+    table.settle()
+    assert len(told_late(deaf)) == LATE_MAX
+    table.run(ANSWER_MS)
+    assert len(told_late(deaf)) == LATE_MAX + 9  # and one was pushed
