@@ -42,6 +42,10 @@ LABEL_NEXT_DAY = b"meshd/1 next day"
 LABEL_SEAL_KEY = b"meshd/1 seal key"
 LABEL_HINT_KEY = b"meshd/1 hint key"
 LABEL_HINT = b"meshd/1 hint"
+LABEL_INBOX = b"meshd/1 inbox"
+LABEL_KEY_PART = b"meshd/1 key part"
+LABEL_KEY_TAIL = b"meshd/1 key tail"
+LABEL_KEY_SIGNATURE = b"meshd/1 key envelope"
 
 # The open commons: everybody has this key, so it keeps nobody out. Treat what is said there as watched.
 COMMONS_KEY = hashlib.blake2b(b"meshd/1 the open commons", digest_size=32).digest()
@@ -106,6 +110,11 @@ def channel_name(text: str) -> str:
 def public_channel_id(network: bytes, name: str) -> bytes:
     """16 bytes for the public channel `name` (canonical form) of the network with that id."""
     return labelled(LABEL_CHANNEL, network, name.encode(), size=CHANNEL_ID_SIZE)
+
+
+def inbox_channel_id(identity: bytes) -> bytes:
+    """16 bytes for the inbox of the identity with this public key."""
+    return labelled(LABEL_INBOX, identity, size=CHANNEL_ID_SIZE)
 
 
 def envelope_key(expiry_hour: int, envelope_id: bytes) -> bytes:

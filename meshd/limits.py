@@ -30,6 +30,12 @@ PADDING_CLASSES = (
 KEY_DAYS_MAX = 400  # days that a day key is moved on at once: a card from last year; bounds an absurd day
 CANDIDATE_KEYS_MAX = 4  # keys of one epoch until it is known which is the true one: a liar sends others
 
+# Prekeys and key envelopes (protocol.md, "Prekeys", "Key envelopes")
+PREKEY_DAYS = 9  # today and eight more: who is off for a week can be sent keys all that time
+KEY_ENVELOPE_HOURS = 72  # a key envelope lives as long as most posts do; who shows up later is sent a new one
+KEY_PARTS_MAX = 4  # days that so many hours touch; with them a key envelope fits the smallest class
+PREKEY_SPARE_MS = 60 * 60 * 1000  # past its day before a prekey is erased, as with day keys: clocks differ
+
 # Frames and messages (protocol.md, "Link")
 FRAME_CLASSES = (256, 1024, 4096, 16384)  # plaintext sizes, so that a length tells little
 FRAME_HEAD_SIZE = 3  # u8 flags, u16 length

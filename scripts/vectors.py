@@ -24,6 +24,7 @@ import vectors_link  # noqa: E402
 import vectors_names  # noqa: E402
 import vectors_noise  # noqa: E402
 import vectors_posts  # noqa: E402
+import vectors_prekeys  # noqa: E402
 import vectors_reconcile  # noqa: E402
 import vectors_sealed  # noqa: E402
 import vectors_session  # noqa: E402
@@ -44,6 +45,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "invites.json": vectors_names.invites,
     "cards.json": vectors_names.cards,
     "bundles.json": vectors_bundles.bundles,
+    "prekeys.json": vectors_prekeys.made,
     vectors_reconcile.FILE: vectors_reconcile.vectors,
     "keyed.json": vectors_keyed.keyed,
 }

@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 ANY = ("*",)
 WIRE = ("vocabulary", "wire")
-CORE = (*WIRE, "proto", "store", "node")
+CORE = (*WIRE, "proto", "store", "groups", "node")
 ROWS = (
     Row("package", ("meshd",), (), {}),
     Row(
@@ -52,6 +52,7 @@ ROWS = (
     ),
     Row("proto", ("meshd.proto", "meshd.proto.*"), (*WIRE, "proto"), {}),
     Row("store", ("meshd.store", "meshd.store.*"), (*WIRE, "store"), {"sqlcipher3": ANY}),
+    Row("groups", ("meshd.groups", "meshd.groups.*"), (*WIRE, "groups"), {}),
     Row(
         "net",
         ("meshd.net", "meshd.net.*"),
@@ -77,7 +78,7 @@ ROWS = (
 )
 # Imported inside the function that needs them: they cost every start otherwise.
 LAZY = {"segno", "platformdirs"}
-PACKAGES = ("meshd", "meshd.proto", "meshd.store", "meshd.net", "meshd.daemon", "cli")
+PACKAGES = ("meshd", "meshd.proto", "meshd.store", "meshd.groups", "meshd.net", "meshd.daemon", "cli")
 
 CORE_BANS = {
     "trio": "the driver in daemon/ and net/ await; the core returns effects",
