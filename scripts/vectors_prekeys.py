@@ -14,14 +14,14 @@ from meshd.groups.keyenvelope import Delivered
 from meshd.groups.prekeys import OwnPrekeys
 from meshd.ids import inbox_channel_id
 from meshd.limits import PREKEY_DAYS
-from meshd.post import KIND_PREKEYS, KIND_TEXT, Post
+from meshd.post import KIND_EPOCH, KIND_PREKEYS, Post
 
 DAY = daykeys.key_day(NOW_HOUR)
 _, _OAK, _OAK_SECRET = identity("oak")
 _, _ELM, _ELM_SECRET = identity("elm")
 _SECRETS = {DAY + n: fixed(f"prekey {n} of elm") for n in range(PREKEY_DAYS)}
 _OWN = OwnPrekeys(_SECRETS)
-_PREKEYS, _ = _OWN.announce(DAY, entropy("nothing is drawn"))
+_PREKEYS = _OWN.announce(DAY, entropy("nothing is drawn"))[0]
 _ANNOUNCING = Post(
     1, inbox_channel_id(_ELM), b"", _ELM, 0x1122334455667788, 1, b"", NOW_MS << 16, KIND_PREKEYS, NOW_HOUR + 168,
     prekeys.encode(_PREKEYS),
@@ -30,7 +30,7 @@ _SENT = Delivered(fixed("group", 16), fixed("epoch"), _OAK, DAY, fixed("key of t
 _KEYS = b"".join(_PREKEYS.keys)
 
 _REFUSED_POSTS: dict[str, dict[str, Any]] = {
-    "of another kind": {"kind": KIND_TEXT},
+    "of another kind": {"kind": KIND_EPOCH},
     "in another's inbox": {"channel": inbox_channel_id(_OAK)},
     "another first day than the post's own": {"body": codec.pack(DAY + 1, _KEYS)},
     "eight prekeys": {"body": codec.pack(DAY, _KEYS[:-32])},
@@ -79,7 +79,7 @@ def _spliced(content: bytes, **slots: Any) -> bytes:
     found = keyenvelope.parse(content)
     if found is None:
         raise RuntimeError("no key envelope")
-    plain = {
+    plain: dict[str, Any] = {
         "kind": envelope.CONTENT_KEY,
         "ephemeral": found.ephemeral,
         "first_day": found.first_day,

@@ -25,6 +25,8 @@ def test_it_is_independent():
         "independent_peer.py",
         "independent_bundle.py",
         "independent_contacts.py",
+        "independent_prekeys.py",
+        "independent_sealed.py",
     ):
         tree = ast.parse((Path(__file__).parent / name).read_text())
         for node in ast.walk(tree):

@@ -1,6 +1,7 @@
 """Key envelopes: the recipient gets the key of the first day it can open, and everything else opens nothing."""
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from meshd import codec, daykeys, envelope
 from meshd.groups import keyenvelope
 from meshd.groups.keyenvelope import Delivered, Life
+from tests import independent_prekeys as other
+from tests.independent_sealed import Ignore
 from tests.key_parts import (
     ASH,
     CHANNEL,
@@ -26,6 +29,7 @@ from tests.key_parts import (
     sealed,
     seeded,
 )  # fmt: skip
+from tests.wire_vectors import b, load, named
 
 CONTENT = sealed()
 
@@ -225,3 +229,37 @@ def test_a_sender_who_signs_another_channel_says_so() -> None:
 def test_a_dead_random_source_makes_none() -> None:
     with pytest.raises(RuntimeError):
         keyenvelope.seal(bytes, OAK.secret, ASH.identity, ASH.prekeys, DAYS, DELIVERED)
+
+
+# --- both readers and the vectors ---
+
+VECTORS = load("prekeys.json")
+RECIPIENT, SECRETS = b(VECTORS["recipient"]), [b(secret) for secret in VECTORS["secrets"]]
+
+
+@pytest.mark.parametrize("vector", named(VECTORS["key_envelopes"]))
+def test_what_a_key_envelope_opens_to(vector: dict[str, Any]) -> None:
+    content = b(vector["content"])
+    found = parsed(content)
+    assert found.last_day == vector["last_day"] and len(vector["opens_to"]) == len(found.parts) + 1
+    for each in vector["opens_to"]:
+        kept = {VECTORS["day"] + n: secret for n, secret in enumerate(SECRETS)}
+        kept = {day: secret for day, secret in kept.items() if day >= each["prekeys_kept_from"]}
+        opened = keyenvelope.open(found, RECIPIENT, kept.get)
+        if each["key"] is None:
+            assert opened is None
+            with pytest.raises(Ignore):
+                other.key_of(content, RECIPIENT, kept)
+        else:
+            sent = [b(VECTORS[name]) for name in ("channel", "epoch", "sender")]
+            assert opened == Delivered(*sent, each["day"], b(each["key"]))
+            assert other.key_of(content, RECIPIENT, kept) == opened
+
+
+@pytest.mark.parametrize("vector", named(VECTORS["ignored_key_envelopes"]))
+def test_a_key_envelope_that_both_readers_ignore(vector: dict[str, str]) -> None:
+    kept = {VECTORS["day"] + n: secret for n, secret in enumerate(SECRETS)}
+    found = keyenvelope.parse(b(vector["content"]))
+    assert found is None or keyenvelope.open(found, RECIPIENT, kept.get) is None
+    with pytest.raises(Ignore):
+        other.key_of(b(vector["content"]), RECIPIENT, kept)

@@ -9,7 +9,11 @@ from meshd.groups.prekeys import Announcement, OwnPrekeys
 from meshd.ids import inbox_channel_id
 from meshd.limits import PREKEY_DAYS
 from meshd.post import HOUR_MS, KIND_PREKEYS, KIND_TEXT, Post
+from meshd.post import parse as parse_post
+from tests import independent_prekeys as other
+from tests.independent_sealed import Ignore
 from tests.key_parts import ASH, OAK, TODAY, seeded
+from tests.wire_vectors import b, load, named
 
 DAY_MS = 24 * HOUR_MS
 BODY = prekeys.encode(OAK.prekeys)
@@ -112,3 +116,29 @@ def test_low_order_points_are_what_they_are_called() -> None:
 def test_too_few_are_not_announced() -> None:
     with pytest.raises(ValueError):
         prekeys.encode(Announcement(TODAY, OAK.prekeys.keys[:8]))
+
+
+# --- both readers and the vectors ---
+
+VECTORS = load("prekeys.json")
+
+
+def read(content: bytes) -> Announcement | None:
+    _, signed, _ = codec.unpack(content, (int, bytes, bytes), 1024)
+    return prekeys.parse(parse_post(signed, sealed=True))
+
+
+def test_the_announcement_of_the_vectors() -> None:
+    vector = VECTORS["announcement"]
+    keys = tuple(b(key) for key in vector["keys"])
+    assert read(b(vector["content"])) == (VECTORS["day"], keys)
+    assert other.announcement(b(vector["content"])) == (VECTORS["day"], list(keys))
+    assert keys == tuple(crypto.x25519_keypair(b(secret))[0] for secret in VECTORS["secrets"])
+    assert other.inbox(b(VECTORS["recipient"])) == inbox_channel_id(b(VECTORS["recipient"]))
+
+
+@pytest.mark.parametrize("vector", named(VECTORS["ignored_announcements"]))
+def test_an_announcement_that_both_readers_ignore(vector: dict[str, str]) -> None:
+    with pytest.raises(Ignore):
+        other.announcement(b(vector["content"]))
+    assert read(b(vector["content"])) is None
