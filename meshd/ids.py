@@ -46,6 +46,7 @@ LABEL_INBOX = b"meshd/1 inbox"
 LABEL_KEY_PART = b"meshd/1 key part"
 LABEL_KEY_TAIL = b"meshd/1 key tail"
 LABEL_KEY_SIGNATURE = b"meshd/1 key envelope"
+LABEL_STATEMENT = b"meshd/1 statement"
 
 # The open commons: everybody has this key, so it keeps nobody out. Treat what is said there as watched.
 COMMONS_KEY = hashlib.blake2b(b"meshd/1 the open commons", digest_size=32).digest()

@@ -82,6 +82,9 @@ KEYED_KEYS_MAX = 4_096  # keys that one compares: 3 ms for each message
 KEYED_STEPS_MAX = 8  # questions of one, and questions answered in KEYED_MS: three are enough for most
 EXPIRES_SOON_S = 15 * 60  # what expires this soon is left out: clocks differ
 
+# Statements (protocol.md, "Statements")
+SUBJECT_SIZE_MAX = 64  # bytes of a statement's subject: an identity and as much again
+
 # Discovery and dialling (protocol.md, "Discovery")
 CANDIDATES_MAX = 256  # addresses learned from mDNS, kept in memory only
 ADDRESSES_PER_INSTANCE_MAX = 8  # one laptop has few

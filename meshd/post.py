@@ -22,6 +22,7 @@ VERSION = 1
 KIND_TEXT = 1
 KIND_EPOCH = 2  # in sealed envelopes only, as all below
 KIND_PREKEYS = 3
+KIND_STATEMENT = 4
 KEY_KINDS = frozenset({KIND_EPOCH, KIND_PREKEYS})  # they bring keys, so they name no epoch
 LONG_KINDS = frozenset({KIND_EPOCH})  # kinds that are long, live long, and are sealed anew while they live
 HOUR_MS = 3_600_000
@@ -129,7 +130,7 @@ def parse_text(body: bytes) -> Text | None:
 
 
 __all__ = [
-    "HOUR_MS", "KEY_KINDS", "KIND_EPOCH", "KIND_PREKEYS", "KIND_TEXT", "LONG_KINDS", "POST_SIZE_MAX",
+    "HOUR_MS", "KEY_KINDS", "KIND_EPOCH", "KIND_PREKEYS", "KIND_STATEMENT", "KIND_TEXT", "LONG_KINDS", "POST_SIZE_MAX",
     "SEALED_POST_SIZE_MAX", "VERSION", "Post", "Text", "encode", "encode_text", "parse", "parse_text", "post_id",
     "sign",
 ]  # fmt: skip

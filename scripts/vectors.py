@@ -28,6 +28,7 @@ import vectors_prekeys  # noqa: E402
 import vectors_reconcile  # noqa: E402
 import vectors_sealed  # noqa: E402
 import vectors_session  # noqa: E402
+import vectors_statements  # noqa: E402
 
 FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "hashes.json": vectors_names.hashes,
@@ -48,6 +49,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "prekeys.json": vectors_prekeys.made,
     vectors_reconcile.FILE: vectors_reconcile.vectors,
     "keyed.json": vectors_keyed.keyed,
+    "statements.json": vectors_statements.statements,
 }
 
 

@@ -46,7 +46,15 @@ ROWS = (
     ),
     Row(
         "wire",
-        ("meshd.crypto", "meshd.codec", "meshd.noise", "meshd.daykeys", "meshd.post", "meshd.envelope"),
+        (
+            "meshd.crypto",
+            "meshd.codec",
+            "meshd.noise",
+            "meshd.daykeys",
+            "meshd.post",
+            "meshd.envelope",
+            "meshd.statement",
+        ),
         WIRE,
         {"nacl": ("meshd.crypto", "meshd.noise"), "msgpack": ("meshd.codec",)},
     ),
