@@ -33,7 +33,19 @@ from meshd.post import HOUR_MS
 from meshd.proto.gossip import Announced, Outflow, Wanted
 from meshd.proto.keyed import KeyedRounds
 from meshd.proto.keyset import KeySet
-from meshd.proto.message import SHORT_ID_SIZE, Give, Gone, Have, Hello, Keyed, Message, Push, Reconcile, Want
+from meshd.proto.message import (
+    SHORT_ID_SIZE,
+    Give,
+    Gone,
+    Have,
+    Hello,
+    Keyed,
+    Message,
+    Push,
+    Reconcile,
+    Want,
+    pieces,
+)
 from meshd.proto.rates import Inflow
 from meshd.proto.receipts import Receipts
 from meshd.proto.reconcile import Difference, Initiator, respond
@@ -208,9 +220,9 @@ class Exchange:
         """Ask for those of `ids` that nobody is being asked for; returns them."""
         timely = [short for short in ids if not self._intake.is_untimely(short, now)]
         asked = self._wanted.ask(timely, link, most, deadline_ms)
-        for start in range(0, len(asked), REFERENCES_MAX):
+        for piece in pieces(asked):
             self._inflows[link].expect(now.mono_ms)
-            self._send(link, Want(b"".join(asked[start : start + REFERENCES_MAX])))
+            self._send(link, Want(piece))
         return asked
 
     # --- reconcile ---

@@ -11,9 +11,9 @@ from itertools import islice
 
 from meshd import codec
 from meshd.events import Now
-from meshd.limits import GIVE_SIZE_MAX, LOOK_UP_BUDGET, REFERENCES_MAX
+from meshd.limits import GIVE_SIZE_MAX, LOOK_UP_BUDGET
 from meshd.proto.gossip import Outflow
-from meshd.proto.message import FRESH, LATE, Give, Gone, Have, Message
+from meshd.proto.message import FRESH, LATE, Give, Gone, Have, Message, pieces
 from meshd.proto.rounds import Rounds
 from meshd.store.carry import Carry
 
@@ -35,8 +35,8 @@ class Giving:
                 ids = [outflow.asked.popleft() for _ in range(min(LOOK_UP_BUDGET, len(outflow.asked)))]
                 found = self._carry.sequences(ids)
                 outflow.owe(list(found.values()))
-                if gone := [short for short in ids if short not in found]:
-                    self._send(link, Gone(b"".join(gone)))
+                for piece in pieces([short for short in ids if short not in found]):
+                    self._send(link, Gone(piece))
                 break  # one slice an event, whoever it is for
 
     @property
@@ -54,8 +54,8 @@ class Giving:
         outflow = self.outflows.get(link)
         if outflow is not None and outflow.is_open:
             for fresh, references in zip((FRESH, 0), outflow.announced(now.mono_ms), strict=True):
-                for start in range(0, len(references), REFERENCES_MAX):
-                    self._send(link, Have(fresh, b"".join(references[start : start + REFERENCES_MAX])))
+                for piece in pieces(references):
+                    self._send(link, Have(fresh, piece))
 
     def has_for(self, link: int) -> bool:
         """Whether anything waits to be announced or given to a link."""
@@ -106,8 +106,9 @@ class Giving:
 
     def _tell(self, link: int, outflow: Outflow, now: Now) -> bool:
         """Announce the next fresh ones, because they will not be pushed; False if enough of them are on the way."""
-        if late := outflow.next_late(now.mono_ms):
-            self._send(link, Have(LATE, b"".join(late)))
+        late = outflow.next_late(now.mono_ms)
+        for piece in pieces(late):
+            self._send(link, Have(LATE, piece))
         return bool(late)
 
     def _give(self, link: int, sequences: list[int]) -> list[int]:

@@ -42,9 +42,10 @@ FRAME_HEAD_SIZE = 3  # u8 flags, u16 length
 TAG_SIZE = 16  # ChaCha20-Poly1305
 MESSAGE_SIZE_MAX = 512 * 1024  # a reconcile message at a million ids; bounds what a lane may hold
 GREETING_SIZE_MAX = 16 * 1024  # a message before hello: 64 links in the handshake may not hold 2 MiB each
-LANES = 4  # control, own, rest, bulk
+LANES = 4  # control, own groups and contacts, the rest of what is fresh, bulk
 GIVE_SIZE_MAX = 64 * 1024  # what one give carries: about 10 ms of checking, so that others wait no longer
 REFERENCES_MAX = 4096  # references in one have, want or gone: 80 KiB
+REFERENCES_PIECE = 800  # … in one that is sent: a frame, so that nothing urgent waits for two of them
 
 # Links (protocol.md, "Link", "Who dials")
 HANDSHAKE_MS = 5_000  # from link-up to open; slower is a slowloris

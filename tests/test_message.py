@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from meshd import codec
 from meshd.errors import PeerError
-from meshd.limits import MESSAGE_SIZE_MAX, REFERENCES_MAX
+from meshd.ids import REFERENCE_SIZE
+from meshd.limits import FRAME_CLASSES, FRAME_HEAD_SIZE, MESSAGE_SIZE_MAX, REFERENCES_MAX, REFERENCES_PIECE
 from meshd.proto import message as msg
 from tests.wire import hello
 
@@ -69,8 +70,17 @@ def test_kinds_on_the_wire() -> None:
         msg.Push(0),
     ]  # fmt: skip
     assert [msg.encode(message)[1] for message in heads] == list(range(11))
-    assert [msg.lane(message) for message in heads] == [0, 0, 0, 0, 0, 1, 1, 1, 3, 1, 1]
+    assert [msg.lane(message) for message in heads] == [0, 0, 0, 0, 0, 3, 0, 0, 3, 0, 0]
     assert msg.lane(msg.Give(1, b"")) == 2
+    assert msg.lane(msg.Keyed(0, 0, bytes(20), b"\1" * 20, b"")) == 3
+
+
+def test_what_is_said_in_the_control_lane_fits_one_frame() -> None:
+    said = [bytes(REFERENCE_SIZE)] * (REFERENCES_PIECE + 1)
+    first, second = msg.pieces(said)
+    assert first + second == b"".join(said)
+    assert len(msg.encode(msg.Have(2, first))) <= FRAME_CLASSES[-1] - FRAME_HEAD_SIZE
+    assert list(msg.pieces([])) == []
 
 
 @pytest.mark.parametrize("kind", [12, 127])

@@ -109,8 +109,9 @@ def test_messages():
     for number, (cls, schema) in message._KINDS.items():
         assert table[number][1] == cls.__name__.lower()
         assert tuple(types[name] for name in re.findall(r"\((\w+)\)", table[number][2])) == schema
-    assert [table[number][3][0] for number in range(8)] == [str(message._LANES[n]) for n in range(8)]
-    assert table[message.GIVE][3] == f"{message._FRESH_LANE} if fresh, else {message._LANES[message.GIVE]}"
+        lane = message.lane(cls(*(each() for each in schema)))
+        assert table[number][3] == (f"2 if fresh, else {lane}" if cls is message.Give else str(lane))
+    assert message.lane(message.Give(1, b"")) == 2
 
 
 def test_numbers_in_the_text():

@@ -7,25 +7,29 @@
 | 2 | ping | number | 0 |
 | 3 | pong | the ping's number | 0 |
 | 4 | bye | reason | 0 |
-| 5 | reconcile | 0 from who asks or 1 from who answers, round, floor hour, count, negentropy message | 1 |
-| 6 | have | 1 if fresh, 2 if late or 0, references (20 bytes each) of envelopes that the sender holds | 1 |
-| 7 | want | first 16 bytes of ids | 1 |
+| 5 | reconcile | 0 from who asks or 1 from who answers, round, floor hour, count, negentropy message | 3 |
+| 6 | have | 1 if fresh, 2 if late or 0, references (20 bytes each) of envelopes that the sender holds | 0 |
+| 7 | want | first 16 bytes of ids | 0 |
 | 8 | give | 1 if fresh or 0, envelopes (`u16 length ‖ bytes` each) | 2 fresh, 3 else |
-| 9 | gone | first 16 bytes of ids that were wanted and are not held | 1 |
-| 10 | push | 1: give me what is fresh at once, or 0: announce it to me | 1 |
-| 11 | keyed | 0 from who asks or 1 from who answers, round, two references, negentropy message | 1 |
+| 9 | gone | first 16 bytes of ids that were wanted and are not held | 0 |
+| 10 | push | 1: give me what is fresh at once, or 0: announce it to me | 0 |
+| 11 | keyed | 0 from who asks or 1 from who answers, round, two references, negentropy message | 3 |
+
+Lane 0 is control, 1 is free, 2 what is fresh, 3 bulk; lower ones go first. What is announced, wanted and gone is cut
+into messages of one frame each, so that nothing in lane 0 is long.
 
 The rule: unknown kinds are skipped, so that a later version can add one; a known kind with other slots is the peer's
 fault. `hello` alone is read in two steps, versions first, because a later version may change the rest of it
 (protocol.md, "Messages").
 """
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from meshd import codec
 from meshd.errors import PeerError
 from meshd.ids import REFERENCE_SIZE
-from meshd.limits import MESSAGE_SIZE_MAX, REFERENCES_MAX
+from meshd.limits import MESSAGE_SIZE_MAX, REFERENCES_MAX, REFERENCES_PIECE
 
 VERSION = 1
 SHORT_ID_SIZE = 16
@@ -152,9 +156,7 @@ _KINDS: dict[int, tuple[type[Message], tuple[type, ...]]] = {
     KEYED: (Keyed, (int, int, bytes, bytes, bytes)),
 }
 _NUMBERS = {cls: number for number, (cls, _) in _KINDS.items()}
-_LANES = {HELLO: 0, TAGS: 0, PING: 0, PONG: 0, BYE: 0, RECONCILE: 1, HAVE: 1, WANT: 1, GIVE: 3, GONE: 1,
-          PUSH: 1, KEYED: 1}  # fmt: skip
-_FRESH_LANE = 2
+_CONTROL_LANE, _FRESH_LANE, _BULK_LANE = 0, 2, 3  # 1 is kept for own groups and contacts
 
 
 def encode(message: Message) -> bytes:
@@ -164,7 +166,19 @@ def encode(message: Message) -> bytes:
 
 def lane(message: Message) -> int:
     """The lane a message travels in."""
-    return _FRESH_LANE if type(message) is Give and message.fresh else _LANES[_NUMBERS[type(message)]]
+    match message:
+        case Give(fresh=1):
+            return _FRESH_LANE
+        case Give() | Reconcile() | Keyed():
+            return _BULK_LANE
+        case _:
+            return _CONTROL_LANE
+
+
+def pieces(elements: Sequence[bytes]) -> Iterator[bytes]:
+    """What goes into each have, want or gone when so many references or ids are to be said."""
+    for start in range(0, len(elements), REFERENCES_PIECE):
+        yield b"".join(elements[start : start + REFERENCES_PIECE])
 
 
 def decode(raw: bytes) -> Message | None:
