@@ -41,6 +41,11 @@ def addresses(context: click.Context, param: click.Parameter, start: str) -> lis
     return _live(context, "peer.list", "peers", "address", start)
 
 
+def people(context: click.Context, param: click.Parameter, start: str) -> list[str]:
+    """The names of contacts that begin with `start`."""
+    return _live(context, "contact.list", "contacts", "name", start)
+
+
 def _live(context: click.Context, method: str, rows: str, field: str, start: str) -> list[str]:
     home = context.find_root().ensure_object(Console).home
     try:

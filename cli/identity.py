@@ -7,6 +7,8 @@ plain text; the picture is the same text for a camera, and is drawn only where a
 import io
 from collections.abc import Iterator
 
+import click
+
 from cli import child, text
 from cli.client import Document
 from cli.commands import Group, command
@@ -43,9 +45,21 @@ def show(console: Console) -> None:
 
 
 @command("qr", example="mesh id qr")
-def qr(console: Console) -> None:
+@click.option("--png", metavar="FILE", help="Write the picture there instead.")
+def qr(console: Console, png: str | None) -> None:
     """Draws your card for another laptop's camera."""
-    console.show(_identity(console), _card_lines)
+    shown = _identity(console)
+    if png is None:
+        console.show(shown, _card_lines)
+        return
+    import segno
+
+    try:
+        with open(png, "xb") as file:
+            segno.make(shown["card"], micro=False).save(file, kind="png", scale=6)
+    except OSError as error:
+        raise CallerError(Code.refused, f"{png} can't be written: {error.strerror}") from None
+    console.show(shown, text.identity)
 
 
 def _card_lines(document: Document) -> Iterator[str]:

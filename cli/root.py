@@ -50,6 +50,9 @@ SECTIONS = {
         "show": Place("cli.posts:show", "one post, its provenance"),
         "channel": Place("cli.channels:channel", "list, join, leave"),
     },
+    "People": {
+        "contact": Place("cli.contacts:contact", "add, verify, block"),
+    },
     "Peers": {
         "peer": Place("cli.peers:peer", "list, add, drop, ping"),
         "sync": Place("cli.peers:sync", "fetch what is missing"),

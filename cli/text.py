@@ -232,6 +232,37 @@ def channels(document: Document, aligned: bool) -> Iterator[str]:
     yield from table(("CHANNEL", "KIND", "UNREAD"), rows, aligned)
 
 
+# --- people ---
+
+
+def contacts(document: Document, aligned: bool) -> Iterator[str]:
+    rows = [
+        (each["name"], each["trust"], ", ".join(_marks(each)) or "-", each["id"][:8])
+        for each in document["contacts"]
+    ]
+    yield from table(("NAME", "TRUST", "MARKS", "ID"), rows, aligned)
+
+
+def contact(document: Document) -> Iterator[str]:
+    """The one contact that a command was about."""
+    (about,) = (each for each in document["contacts"] if each["id"] == document["id"])
+    marks = "".join(f", {mark}" for mark in _marks(about))
+    yield inert(f"{about['name']} {about['id'][:8]}: {about['trust']}{marks}")
+    if about["trust"] == "seen" and about["added"]:
+        yield "Whose card it is, only they can tell you: meet, and run `mesh contact verify`."
+
+
+def _marks(contact: Document) -> Iterator[str]:
+    yield from (mark for mark in ("added", "muted", "blocked") if contact[mark])
+
+
+def comparison(who: str, document: Document) -> Iterator[str]:
+    """What to compare with the screen of a contact."""
+    yield inert(f"The key that you have for {who} has these words:")
+    yield f"  {click.style(document['fingerprint'], bold=True)}"
+    yield "Let them show or read you theirs from their own laptop (mesh id show), not from yours."
+
+
 # --- peers ---
 
 

@@ -7,18 +7,19 @@ incarnation names the last one known of the one before as its first parent (prot
 The author's name travels in the body of its first post of each incarnation in a channel. Of posts that are written
 together, the first in a channel names its loose ends as parents, and each of the others the one before it alone.
 
-The own card is made here too, from the inbox key of the day. That key is random and kept in the log; a log that has
-none yet gets one when its card is first asked for.
+The own card is made here too, from the inbox key of the day. That key is random and kept in the log, where it is
+moved on daily; a log that has none yet gets one when it is first asked for.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from meshd import card, crypto, post
+from meshd.daykeys import advance
 from meshd.envelope import Envelope, seal_public
 from meshd.hlc import Clock
 from meshd.ids import envelope_key
-from meshd.limits import INCARNATION_MAX, KEEP_HOURS, KEEP_HOURS_MAX, PARENTS_MAX
+from meshd.limits import INCARNATION_MAX, KEEP_HOURS, KEEP_HOURS_MAX, KEY_DAYS_MAX, PARENTS_MAX
 from meshd.post import DAY_MS, HOUR_MS, Post, Text
 from meshd.store.log import Log
 
@@ -90,7 +91,7 @@ class Author:
         return Envelope(envelope_key(written.keep_until, identity), raw, written, signature)
 
     def inbox(self, wall_ms: int) -> tuple[int, bytes]:
-        """The day and the 32 bytes of our inbox key; made for today if there was none yet."""
+        """A day, today or before, and the 32 bytes of our inbox key on it; made for today if there was none yet."""
         kept = self._log.contacts.inbox(self.public)
         if kept is None:
             kept = wall_ms // DAY_MS, crypto.fresh(self._entropy, crypto.KEY_SIZE)
@@ -99,4 +100,6 @@ class Author:
 
     def card(self, wall_ms: int) -> str:
         """What lets others write to us, and find out that we are near, from today on."""
-        return card.encode(self.public, *self.inbox(wall_ms))
+        day, key = self.inbox(wall_ms)
+        today = min(max(day, wall_ms // DAY_MS), day + KEY_DAYS_MAX)
+        return card.encode(self.public, today, advance(key, today - day))

@@ -15,6 +15,7 @@ from meshd import documents, invite, queries
 from meshd.answers import Document, Method, Params, Waiting
 from meshd.author import Draft
 from meshd.carrying import Carrying
+from meshd.contacting import Contacting
 from meshd.errors import CallerError, Code
 from meshd.events import Command, CommandBatch, Now, Reply, ReplyBatch
 from meshd.ids import Address, channel_name, network_id, public_channel_id
@@ -65,6 +66,7 @@ class Commands:
             "sync": self._sync,
             **Reading(node).methods,
             **Carrying(node).methods,
+            **Contacting(node).methods,
             "clock.confirm": self._clock_confirm,
         }
 

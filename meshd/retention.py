@@ -4,13 +4,14 @@ The rule: every hour one pass over what is past its time, in slices of PRUNE_BUD
 only while the clock is trusted (`meshtime`). From the set and `carry`: what expired, which rounds leave out already,
 and what expires further ahead than any node accepts (it was taken in while there was no time to judge by). From
 `log`: other people's public posts READABLE_DAYS after their own time, and what was missing and nobody can have any
-more. Own posts stay: their author may want them, and chains go on from them.
+more. Own posts stay: their author may want them, and chains go on from them. Inbox keys are moved on to the day.
 
 At the end of a pass both journals are emptied, because they keep what was deleted until then.
 """
 
 from collections.abc import Iterator
 
+from meshd.daykeys import DAY_HOURS
 from meshd.events import Now
 from meshd.limits import EXPIRY_AHEAD_HOURS_MAX, PRUNE_BUDGET, READABLE_DAYS
 from meshd.post import HOUR_MS
@@ -65,6 +66,7 @@ class Retention:
             self._carry.remove(gone)
             yield
         if self._log is not None:
+            self._log.contacts.move_inboxes((hour - 1) // DAY_HOURS)  # an hour after the day: clocks differ
             readable_from = (hour - READABLE_DAYS * 24) * HOUR_MS << 16
             for _ in self._log.prune(readable_from, hour, PRUNE_BUDGET):
                 yield

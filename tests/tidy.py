@@ -80,12 +80,12 @@ ROWS = (
         "cli",
         ("cli", "cli.*"),
         ("vocabulary", "cli"),
-        {"click": ANY, "platformdirs": ANY, "segno": ANY},
+        {"click": ANY, "platformdirs": ANY, "segno": ANY, "zxingcpp": ("cli.picture",)},
         modules_too=("meshd.daemon.api",),
     ),
 )
 # Imported inside the function that needs them: they cost every start otherwise.
-LAZY = {"segno", "platformdirs"}
+LAZY = {"segno", "platformdirs", "zxingcpp"}
 PACKAGES = ("meshd", "meshd.proto", "meshd.store", "meshd.groups", "meshd.net", "meshd.daemon", "cli")
 
 CORE_BANS = {

@@ -29,10 +29,16 @@ class Feed:
         """Where the log ends; CallerError(locked)."""
         return self._node.require_log().last_cursor()
 
-    def posts(self, cursor: int, channel: bytes | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
-        """Up to `limit` posts after a cursor, each with its own cursor."""
+    def posts(
+        self, cursor: int, channel: bytes | None, limit: int
+    ) -> list[tuple[int, dict[str, Any] | None]]:
+        """Up to `limit` posts after a cursor, each with its own cursor; None instead of one whose author is muted."""
         log = self._node.require_log()
-        return [(row.cursor, documents.post_document(row, log)) for row in log.after(cursor, channel, limit)]
+        muted = {contact.identity for contact in log.contacts.all() if contact.is_muted}
+        return [
+            (row.cursor, None if row.author in muted else documents.post_document(row, log))
+            for row in log.after(cursor, channel, limit)
+        ]
 
     def missing(self, channel: bytes | None) -> list[dict[str, Any]]:
         """The gaps that are known, of one channel or all."""

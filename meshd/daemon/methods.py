@@ -26,6 +26,7 @@ from meshd.daemon.api import (
     Subscribed,
     Synced,
 )
+from meshd.daemon.api_contacts import Compared, Contacts
 
 TYPE_NAMES: dict[type, str] = {str: "string", int: "whole number", float: "number", bool: "boolean"}
 
@@ -48,6 +49,7 @@ class Method(NamedTuple):
 
 _CHANNEL = Param((str,), "a channel's name, `public:name`, or an id prefix of at least 6", required=True)
 _ADDRESS = Param((str,), "HOST:PORT or [IPv6]:PORT", required=True)
+_WHO = Param((str,), "a petname, `name#7f3a`, or an id prefix of at least 6", required=True)
 METHODS: dict[str, Method] = {
     "status": Method({}, Status, "the node at a glance"),
     "down": Method({}, Empty, "stops the daemon; the answer comes before it stops"),
@@ -111,6 +113,35 @@ METHODS: dict[str, Method] = {
         Pinged,
         "waits for an answer of a peer",
     ),
+    "contact.list": Method({}, Contacts, "whom the user knows"),
+    "contact.add": Method(
+        {
+            "card": Param((str,), "the text of a card", required=True),
+            "name": Param((str,), "the petname; one that another key has is refused"),
+        },
+        Contacts,
+        "makes the owner of a card a contact, who is recognised on links from now on",
+    ),
+    "contact.verify": Method(
+        {
+            "who": _WHO,
+            "words": Param((str,), "the 12 words that their own screen shows"),
+            "card": Param((str,), "the card that their own screen shows"),
+        },
+        Compared,
+        "compares words or card with the key of a contact: verified, or `invalid` if they differ; without either, tells"
+        " the words that have to be compared",
+    ),
+    "contact.vouch": Method({"who": _WHO}, Contacts, "refused: it needs groups"),
+    "contact.rename": Method(
+        {"who": _WHO, "n": Param((str,), "the new petname", required=True)}, Contacts, "changes a petname"
+    ),
+    "contact.mute": Method({"who": _WHO}, Contacts, "their posts are read, not followed"),
+    "contact.unmute": Method({"who": _WHO}, Contacts, "takes that back"),
+    "contact.block": Method(
+        {"who": _WHO}, Contacts, "nothing of theirs is shown, and they are not recognised"
+    ),
+    "contact.unblock": Method({"who": _WHO}, Contacts, "takes that back"),
     "sync": Method(
         {"wait": Param((bool,), "answer when it is done")}, Synced, "reconciles with all links now"
     ),

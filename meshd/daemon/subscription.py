@@ -7,6 +7,8 @@ is. A post is named by a notification only after it is on disk, because it comes
 `missing` notifications say how many posts of an author are known to exist and are not here: one when a gap
 shows, one when its size changes, and one with a count of 0 when it closes. They are sent at the end of what
 there is to read, so that the gaps of a backlog in progress are not told one by one.
+
+Posts of who is muted are passed over: a subscription notifies, and that is what was muted.
 """
 
 from typing import Any
@@ -36,9 +38,11 @@ class Subscription:
         size = 0
         posts = feed.posts(self._cursor, self._channel, limits.RPC_SLICE_MAX)
         for cursor, document in posts:
+            self._cursor = cursor
+            if document is None:
+                continue
             line = f'{head}{cursor},"post":{encode(document)}}}}}\n'
             lines.append(line)
-            self._cursor = cursor
             size += len(line)
             if size > limits.RPC_SLICE_SIZE:
                 return "".join(lines).encode()

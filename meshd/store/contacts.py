@@ -9,7 +9,8 @@ The rules:
   mute, block or name somebody adds nobody.
 - **Met** is the order in which contacts were last met, not a time: who was met last has the highest number. It chooses
   whom to look out for; when that was is nobody's business, a thief's least of all.
-- An **inbox key** belongs to a day and moves on with it (protocol.md, "Cards"). Our own stands beside those of others.
+- An **inbox key** belongs to a day, and once that is over only the next day's is kept (protocol.md, "Cards"). Our own
+  stands beside those of others.
 
 A person has hundreds of contacts and every post that is shown asks for one, so all are kept in memory.
 """
@@ -17,8 +18,9 @@ A person has hundreds of contacts and every post that is shown asks for one, so 
 import unicodedata
 from typing import NamedTuple
 
+from meshd.daykeys import advance
 from meshd.errors import CallerError, Code
-from meshd.limits import NAME_SIZE_MAX
+from meshd.limits import KEY_DAYS_MAX, NAME_SIZE_MAX
 from meshd.store.db import Database
 
 SCHEMA = (
@@ -142,6 +144,15 @@ class Contacts:
             " key = excluded.key",
             (identity, day, key),
         )
+
+    def move_inboxes(self, day: int) -> None:
+        """Days before this one are over: what was kept of their inbox keys is overwritten by the keys of this one, and
+        forgotten where nobody can have used it for a year."""
+        for identity, old, key in self._database.read("SELECT * FROM inbox WHERE day < ?", (day,)):
+            if day - old <= KEY_DAYS_MAX:
+                self.set_inbox(identity, day, advance(key, day - old))
+            else:
+                self._database.write("DELETE FROM inbox WHERE identity = ?", (identity,))
 
 
 def fold(name: str) -> str:

@@ -1,0 +1,32 @@
+"""The documents about people: contacts, and what comparing them tells. The rules are those of `daemon.api`."""
+
+from typing import Literal, NotRequired, TypedDict
+
+
+class Contact(TypedDict):
+    """An identity that the user said something about. `name`: the petname, or `name#7f3a` of what they call themselves.
+    `added`: by a card, so that they are recognised on links; so is who is verified. `fingerprint`: the 12 words of the
+    key."""
+
+    id: str
+    name: str
+    trust: Literal["seen", "vouched", "verified"]
+    vouched_by: list[str]
+    added: bool
+    muted: bool
+    blocked: bool
+    fingerprint: str
+
+
+class Contacts(TypedDict):
+    """All contacts, after what was asked for; `id` is the one it was about."""
+
+    v: int
+    contacts: list[Contact]
+    id: NotRequired[str]
+
+
+class Compared(Contacts):
+    """`fingerprint`: the 12 words that the contact's own screen must show."""
+
+    fingerprint: str
