@@ -93,6 +93,8 @@ def status(document: Document) -> Iterator[str]:
     yield f"clock      {_clock(clock)}"
     if document["disk"]["full"]:
         yield click.style("disk       full: nothing new is taken in or posted until you make room", fg="red")
+    if document["disk"]["evicted"]:
+        yield f"room       short: {document['disk']['evicted']} envelopes of others had to go before their time"
     found = "" if discovery["ok"] else f", not working: {discovery['reason'] or 'no reason known'}"
     yield inert(f"discovery  {discovery['mode']}{found}")
     if document["internet"]:

@@ -264,8 +264,7 @@ class Exchange:
             return
         found = Initiator(self._keyset, current.floor_hour, RECONCILE_FRAME_SIZE).receive(answer.payload)
         self._found(link, found, now)
-        if found.have or found.need:
-            current.differed = True
+        current.found([key[8:] for key in found.have] + found.need)
         if found.reply is None:
             self.rounds.ended(link, now.mono_ms)
         else:

@@ -5,11 +5,11 @@ known already (the set), refused before (by the hash of its bytes, never by a cl
 that is refused for reasons of time is not asked for again for a minute, and then it is, because our clock may have been
 the wrong one. Only a malformed envelope or a bad signature is the peer's fault; what it gave before that is kept.
 
-An envelope commits in `carry` first. The log then opens what belongs to a channel joined here, and keeps the position
-in carry up to which it has looked, so a crash in between, or a log that is closed, only delays. Joining a channel sets
-that position back to the beginning: what is known is skipped, and nothing else has to be remembered
-(protocol.md, "Taking posts in"). What is stamped more than HLC_AHEAD_MS ahead is carried, and opened when its
-time comes.
+An envelope commits in `carry` first, after room was made for it (`eviction`). The log then opens what belongs to a
+channel joined here, and keeps the position in carry up to which it has looked, so a crash in between, or a log that is
+closed, only delays. Joining a channel sets that position back to the beginning: what is known is skipped, and nothing
+else has to be remembered (protocol.md, "Taking posts in"). What is stamped more than HLC_AHEAD_MS ahead is carried, and
+opened when its time comes.
 """
 
 from collections import OrderedDict
@@ -21,6 +21,7 @@ from meshd import crypto, envelope, post
 from meshd.envelope import Envelope, Sealed
 from meshd.errors import PeerError
 from meshd.events import Now
+from meshd.eviction import Eviction
 from meshd.hlc import Clock
 from meshd.limits import (
     EXPIRY_AHEAD_HOURS_MAX,
@@ -35,6 +36,7 @@ from meshd.proto.keyset import KeySet
 from meshd.proto.message import SHORT_ID_SIZE
 from meshd.store.carry import Carry
 from meshd.store.log import Log
+from meshd.store.shares import OWN
 
 REFUSED_MAX = 4096  # hashes of refused bytes that are remembered
 UNTIMELY_MAX = 16_384  # short ids of what was refused for reasons of time; over it, some are asked for again
@@ -72,6 +74,7 @@ class Intake:
     ) -> None:
         self._verify_many = verify_many
         self._carry, self._log, self._keyset, self._clock = carry, log, keyset, clock
+        self.eviction = Eviction(carry, log, keyset)
         self._refused: OrderedDict[bytes, int] = OrderedDict()
         self._untimely: OrderedDict[bytes, int] = OrderedDict()  # short id → when it was refused for its time
         self._admitted: OrderedDict[bytes, int] = OrderedDict()
@@ -89,12 +92,13 @@ class Intake:
         new: list[Envelope | Sealed] = []
         known: list[bytes] = []
         error = None
+        is_shut = self.is_shut or self.eviction.refuses(via)
         try:
             for raw in raws:
                 parsed = envelope.parse(raw)
                 if parsed is None:
                     continue
-                if self._out_of_time(parsed, now) or (self.is_shut and parsed.key not in self._keyset):
+                if self._out_of_time(parsed, now) or (is_shut and parsed.key not in self._keyset):
                     _remember(self._untimely, parsed.id[:SHORT_ID_SIZE], now.mono_ms, UNTIMELY_MAX)
                     continue
                 if self._keyset.insert(parsed.key):
@@ -117,6 +121,7 @@ class Intake:
         """Take in what is new among these, out of a file: what is wrong is left out, and not held against the rest."""
         fine: list[tuple[bytes, bytes]] = []
         known = refused = expired = 0
+        is_full = self.eviction.refuses(via)
         for raw in raws:
             try:
                 parsed = envelope.parse(raw)
@@ -130,6 +135,8 @@ class Intake:
                 refused += 1
             elif parsed.key in self._keyset:
                 known += 1
+            elif is_full:
+                refused += 1
             else:
                 fine.append((parsed.key, raw))
         taken = self.take([raw for _, raw in fine], via, now)
@@ -147,7 +154,9 @@ class Intake:
         """Take in posts of our own; the arrival sequence and key of each."""
         if not all(self._keyset.insert(each.key) for each in made):
             raise RuntimeError("a post of our own twice")
-        return self._store(made, "own", now)
+        stored = self._store(made, OWN, now)
+        self.eviction.keep(each.id for each in made)
+        return stored
 
     def own_living(self, now: Now) -> list[bytes]:
         """The keys of our own posts that others may come to hold, the newest last."""
@@ -203,8 +212,10 @@ class Intake:
     def _store(self, accepted: Sequence[Envelope | Sealed], via: str, now: Now) -> list[tuple[int, bytes]]:
         if not accepted:
             return []
+        self.eviction.make_room(sum(len(made.raw) for made in accepted))
         before = self._carry.last_sequence()
-        sequences = self._carry.insert([(made.key, made.raw) for made in accepted])
+        ingress = self._carry.shares.ingress(via)
+        sequences = self._carry.insert([(made.key, made.raw) for made in accepted], ingress)
         if self._log is not None and self._log.opened() == before:
             self._open(list(zip(sequences, accepted, strict=True)), via, now)
             self._log.set_opened(sequences[-1])
@@ -257,7 +268,7 @@ class Intake:
             if isinstance(made, Sealed) or not self._log.joined(made.post.channel):
                 continue
             time_ms = made.post.time_ms
-            if time_ms > now.wall_ms + HLC_AHEAD_MS and now.synced and via != "own":
+            if time_ms > now.wall_ms + HLC_AHEAD_MS and now.synced and via != OWN:
                 self._log.aside.add(sequence, made.post.author, time_ms - HLC_AHEAD_MS)
                 continue
             text = post.parse_text(made.post.body) if made.post.kind == post.KIND_TEXT else None
@@ -272,8 +283,8 @@ class Intake:
 
 
 def _parsed(rows: list[tuple[int, bytes]]) -> list[tuple[int, Envelope | Sealed]]:
-    """The envelopes of these rows of carry, with their sequences."""
-    return [(sequence, found) for sequence, raw in rows if (found := envelope.parse(raw)) is not None]
+    """The envelopes of these rows of carry that have their bodies, with their sequences."""
+    return [(sequence, found) for sequence, raw in rows if raw and (found := envelope.parse(raw)) is not None]
 
 
 def _remember(known: OrderedDict[bytes, int], item: bytes, mono_ms: int, most: int) -> None:

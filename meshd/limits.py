@@ -75,6 +75,8 @@ RECONCILE_JITTER_MS = 100  # before the first round on a new link, so that two s
 RECONCILE_MIN_MS = 2_000  # pause between periodic rounds, from …
 RECONCILE_MAX_MS = 5_000  # … to, at random
 RECONCILE_IDLE_MS = 30_000  # doubling up to this while nothing differs
+REPEATED_EACH_MS = 30  # a link is left alone for each envelope that stays lacking round after round …
+REPEATED_MAX_MS = 15 * 60 * 1000  # … but not for longer: why it did may be over
 RECONCILE_FRAME_SIZE = 256 * 1024  # negentropy's frame limit: one step of a huge difference stays near 50 ms
 RECONCILE_RANGES_MAX = 40_000  # ranges of one message: twice what an honest full one holds; bounds its work
 JITTERED_ROUND_OF = 4  # one round in so many opens with ranges of random size: a step more, and 350 bytes
@@ -113,6 +115,17 @@ SEEN_MS = 10 * 60 * 1000  # how often the time is noted on disk: much less than 
 # A full disk
 FULL_RETRY_MS = 5_000  # how often it is tried again: a person who made room waits no longer
 ROOM_SIZE = 1024 * 1024  # what must fit before anything is written again: a burst of posts, not one page
+
+# Room (protocol.md, "Room")
+CARRY_SIZE_MAX = (
+    2 * 1024**3
+)  # bytes of envelopes: a laptop has them to spare; the file has up to a third more
+CARRY_IDS_MAX = 2**20  # ids in the set, with and without bodies: 150 MB of memory
+INGRESSES_MAX = 1024  # hosts of one run that are told apart: who has IPv6 has hosts without end
+
+# Eviction
+EVICTED_AT_ONCE = 256  # envelopes that one look at an ingress goes through: a few milliseconds
+OWN_KEPT_MAX = 65_536  # own posts, the newest, that are not evicted: one every ten seconds for a week
 
 # Log and RPC
 READ_LIMIT_DEFAULT = 50  # posts a read shows

@@ -20,7 +20,7 @@ Document = dict[str, Any]
 
 def status(node: "Node") -> Document:
     """The node at a glance; the daemon adds what belongs to its process."""
-    log = node.log
+    log, shares = node.log, node.carry.shares.total
     return {
         "id": node.author.public.hex() if node.author else "",
         "name": log.name if log else "",
@@ -40,11 +40,11 @@ def status(node: "Node") -> Document:
         ],
         "counts": {
             "posts": log.count_posts() if log else 0,
-            "envelopes": len(node.keyset),
+            "envelopes": shares.bodies,
             "channels": len(log.channels()) if log else 0,
         },
         "clock": clock(node),
-        "disk": {"full": node.room.is_full},
+        "disk": {"full": node.room.is_full, "evicted": shares.ids - shares.bodies},
         "internet": None,
         "discovery": {
             "mode": node.discovery.mode,

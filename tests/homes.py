@@ -278,7 +278,7 @@ class Home:
 
     def raws(self) -> list[bytes]:
         """All envelopes that are carried, in the order of arrival."""
-        return [raw for _, raw in self.carry.after(0, 10**6)]
+        return [raw for _, raw in self.carry.after(0, 10**6) if raw]
 
 
 class Stranger:

@@ -69,7 +69,7 @@ def test_a_sequence_is_never_used_again(carry: Carry, path: Path) -> None:
     carry.insert(envelopes(1, 2))
     carry.remove([key(2), key(9)])
     carry.commit()
-    assert carry.count() == 1
+    assert list(carry.keys()) == [key(1)]
     again = reopened(carry, path)
     assert again.insert(envelopes(3)) == range(3, 4)
     again.close()
@@ -80,7 +80,7 @@ def test_rollback_gives_sequences_back(carry: Carry) -> None:
     carry.commit()
     carry.insert(envelopes(2))
     carry.rollback()
-    assert (carry.last_sequence(), carry.count()) == (1, 1)
+    assert (carry.last_sequence(), list(carry.keys())) == (1, [key(1)])
     assert carry.insert(envelopes(3)) == range(2, 3)
 
 

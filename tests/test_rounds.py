@@ -11,6 +11,7 @@ from meshd.limits import (
     RECONCILE_JITTER_MS,
     RECONCILE_MAX_MS,
     RECONCILE_MIN_MS,
+    REPEATED_EACH_MS,
     ROUND_MS,
     TAKING_IN_MS,
     TURN_EACH_MS,
@@ -27,12 +28,12 @@ def rounds() -> Rounds:
     return Rounds(random.Random(1), 0)
 
 
-def run_one(rounds: Rounds, link: int, mono_ms: int, *, differed: bool) -> None:
-    """A round of ours with this link, from its begin to its end."""
+def run_one(rounds: Rounds, link: int, mono_ms: int, *found: bytes) -> None:
+    """A round of ours with this link, which found these."""
     number = rounds.begin(link, 500_000, mono_ms)
     current = rounds.current(link, number)
     assert current is not None
-    current.differed = differed
+    current.found(found)
     rounds.ended(link, mono_ms)
 
 
@@ -66,12 +67,39 @@ def test_later_rounds_go_to_one_link_at_random_and_rarer_while_nothing_differs(r
         now_ms += pauses[-1]
         (link,) = rounds.due(now_ms)
         asked.add(link)
-        run_one(rounds, link, now_ms, differed=False)
+        run_one(rounds, link, now_ms)
     assert asked == {1, 2, 3}
     assert RECONCILE_MIN_MS <= pauses[0] <= RECONCILE_MAX_MS
     assert all(RECONCILE_IDLE_MS * 0.85 <= pause <= RECONCILE_IDLE_MS for pause in pauses[10:])
-    run_one(rounds, 1, now_ms, differed=True)
+    run_one(rounds, 1, now_ms, b"lacking here")
     assert RECONCILE_MIN_MS <= next_due(rounds) - now_ms <= RECONCILE_MAX_MS
+
+
+def test_a_link_with_which_the_same_stays_lacking_is_left_alone(rounds: Rounds) -> None:
+    for link in (1, 2):
+        rounds.opened(link, ask=False, mono_ms=0)
+    lacking = [bytes((number,)) * 32 for number in range(200)]
+    for _ in range(2):
+        run_one(rounds, 1, 1_000, *lacking)
+    asked = []
+    while (now_ms := next_due(rounds)) < 1_000 + 400 * REPEATED_EACH_MS + RECONCILE_IDLE_MS * 10:
+        (link,) = rounds.due(now_ms)
+        asked.append((now_ms, link))
+        run_one(rounds, link, now_ms)
+    first_ms = min(ms for ms, link in asked if link == 1)
+    assert first_ms >= 1_000 + 200 * REPEATED_EACH_MS > min(ms for ms, link in asked if link == 2)
+    for pair in ([b"one"], [b"two"]):  # as many, and others
+        run_one(rounds, 2, now_ms, *pair)
+        assert next_due(rounds) - now_ms <= RECONCILE_MAX_MS
+
+
+def test_a_link_that_came_back_is_not_left_alone(rounds: Rounds) -> None:
+    rounds.opened(1, ask=False, mono_ms=0)
+    for _ in range(2):
+        run_one(rounds, 1, 0, *[bytes((number,)) * 32 for number in range(250)])
+    rounds.closed(1)
+    rounds.opened(1, ask=False, mono_ms=0)
+    assert rounds.due(next_due(rounds)) == [1]
 
 
 def test_a_link_has_one_round_at_a_time_and_a_stalled_one_is_given_up(rounds: Rounds) -> None:

@@ -98,9 +98,11 @@ class Confirmed(Clock):
 
 
 class Disk(TypedDict):
-    """`full`: nothing is taken in or written until there is room; what is here is read and passed on."""
+    """`full`: nothing is taken in or written until there is room; what is here is read and passed on. `evicted`: how
+    many envelopes of others are no longer carried because room for them was short."""
 
     full: bool
+    evicted: int
 
 
 class Discovery(TypedDict):

@@ -10,10 +10,15 @@ not once from everybody. That turn ends when nothing comes for TAKING_IN_MS, and
 each new envelope; then whoever waits longest is next. So a link that claims to have more and brings little delays
 the others and stops nobody (protocol.md, "Reconcile").
 
+What a round finds may stay lacking: one of the two has evicted it, or refuses it. A round that finds what the last one
+with that link found is as good as one that found nothing, and that link is left alone for REPEATED_EACH_MS for each
+envelope, so that asking in vain for some thousands costs 2 kB/s.
+
 At most one round of our own is open with a link; one that stalls for ROUND_MS is given up and begun anew.
 """
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from meshd.limits import (
@@ -21,6 +26,8 @@ from meshd.limits import (
     RECONCILE_JITTER_MS,
     RECONCILE_MAX_MS,
     RECONCILE_MIN_MS,
+    REPEATED_EACH_MS,
+    REPEATED_MAX_MS,
     ROUND_MS,
     TAKING_IN_MS,
     TURN_EACH_MS,
@@ -36,7 +43,14 @@ class Round:
     number: int
     floor_hour: int
     deadline_ms: int
-    differed: bool = False
+    count: int = 0  # of what it found
+    total: int = 0  # of the beginnings of the ids of that, to tell it from what another round found
+
+    def found(self, ids: Iterable[bytes]) -> None:
+        """It found these."""
+        for identity in ids:
+            self.count += 1
+            self.total += int.from_bytes(identity[:8], "big")
 
 
 class Rounds:
@@ -46,6 +60,8 @@ class Rounds:
         self._rng = rng
         self._links: dict[int, int | None] = {}  # open links, and when their first round is due
         self._open: dict[int, Round] = {}
+        self._found: dict[int, tuple[int, int]] = {}  # what the last round with each link found
+        self._alone_ms: dict[int, int] = {}  # until when a link is left alone
         self._parked: dict[int, Reconcile] = {}
         self._taking_in: tuple[int, int, int] | None = None  # link, end of its turn if silent, and at most
         self._number = 0
@@ -62,6 +78,8 @@ class Rounds:
         """A link is gone."""
         self._links.pop(link, None)
         self._open.pop(link, None)
+        self._found.pop(link, None)
+        self._alone_ms.pop(link, None)
         self._parked.pop(link, None)
         if self._taking_in is not None and self._taking_in[0] == link:
             self._taking_in = None
@@ -83,8 +101,8 @@ class Rounds:
         for link in due:
             self._links[link] = None
         if self._next_ms <= mono_ms:
-            if self._links:
-                due.append(self._rng.choice(list(self._links)))
+            if some := [link for link in self._links if self._alone_ms.get(link, 0) <= mono_ms]:
+                due.append(self._rng.choice(some))
             self._plan(mono_ms)
         return [link for link in dict.fromkeys(due) if link not in self._open]
 
@@ -125,7 +143,13 @@ class Rounds:
 
     def ended(self, link: int, mono_ms: int) -> None:
         """Our round with this link is over."""
-        if self._open.pop(link).differed:
+        ended = self._open.pop(link)
+        found = ended.count, ended.total
+        is_repeated = ended.count > 0 and found == self._found.get(link)
+        self._found[link] = found
+        if is_repeated:
+            self._alone_ms[link] = mono_ms + min(ended.count * REPEATED_EACH_MS, REPEATED_MAX_MS)
+        if ended.count and not is_repeated:
             self._pause_ms = RECONCILE_MIN_MS
         else:
             self._pause_ms = min(self._pause_ms * 2, RECONCILE_IDLE_MS)

@@ -12,6 +12,11 @@ is never used again, even after removal (AUTOINCREMENT): `log` remembers up to w
 Envelopes are given in the order of arrival too, so that whoever gets many gets parents mostly before their
 children, and each author's posts in a row.
 
+An envelope that was **evicted**, because room was short (`eviction`), keeps its row without the body. So its id stays
+in the set until it expires, over restarts too, and rounds do not bring it again and again. Which of an ingress's
+envelopes go first is an index: sealed ones (a relay can tell them from public ones by the type byte), then those with
+the longest life left, then the newest arrivals, whose pages are at hand.
+
 The network key and the addresses typed in by the user are here as well, since a locked node needs them to find
 peers; and the time, so that a clock that went back while the daemon was off is noticed.
 """
@@ -19,9 +24,12 @@ peers; and the time, so that a clock that went back while the daemon was off is 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from meshd.envelope import TYPE_PUBLIC
 from meshd.errors import CallerError, Code
 from meshd.ids import envelope_key, key_hour
+from meshd.store import shares
 from meshd.store.db import Database, marks, slices
+from meshd.store.shares import Shares
 
 _MIGRATIONS = (
     (
@@ -33,7 +41,10 @@ _MIGRATIONS = (
         "CREATE TABLE address (address TEXT PRIMARY KEY, added_ms INTEGER NOT NULL) WITHOUT ROWID",
     ),
     ("ALTER TABLE network ADD COLUMN seen_ms INTEGER NOT NULL DEFAULT 0",),
+    shares.SCHEMA,
 )
+_EVICTED, _PUBLIC, _SEALED = range(3)  # kinds: the highest is the first to go
+_PUBLIC_TYPE = bytes((TYPE_PUBLIC,))  # the third byte of an envelope
 _KEYS_AT_ONCE = 8192  # keys in one turn of `keys`
 
 
@@ -67,6 +78,7 @@ class Carry:
                     Code.invalid, "carry is unfinished: it was left in the middle of being made"
                 )
             ((self.network_key, self.network_kind, self._seen_ms),) = rows
+            self.shares = Shares(database)
             self._read_last()
 
     def _read_last(self) -> None:
@@ -75,32 +87,79 @@ class Carry:
 
     # --- envelopes ---
 
-    def insert(self, envelopes: Sequence[tuple[bytes, bytes]]) -> range:
-        """Add (key, raw) pairs whose keys are new (the caller holds the set); their sequences, in order."""
-        rows = [(key[8:], key_hour(key), raw) for key, raw in envelopes]
-        self._database.write_many("INSERT INTO envelope (id, hour, raw) VALUES (?, ?, ?)", rows)
+    def insert(self, envelopes: Sequence[tuple[bytes, bytes]], ingress: int = 0) -> range:
+        """Add (key, raw) pairs whose keys are new (the caller holds the set); their sequences, in order. All came by
+        one ingress, a number of `shares`."""
+        rows = [
+            (key[8:], key_hour(key), raw, ingress, _PUBLIC if raw[2:3] == _PUBLIC_TYPE else _SEALED)
+            for key, raw in envelopes
+        ]
+        self._database.write_many(
+            "INSERT INTO envelope (id, hour, raw, ingress, kind) VALUES (?, ?, ?, ?, ?)", rows
+        )
+        self.shares.add(ingress, len(rows), len(rows), sum(len(raw) for _, raw in envelopes))
         first = self._last + 1
         self._last += len(envelopes)
         return range(first, self._last + 1)
 
     def remove(self, keys: Sequence[bytes]) -> None:
         """Delete the envelopes with these keys, as far as they are here."""
-        self._database.write_many(
-            "DELETE FROM envelope WHERE substr(id, 1, 8) = ? AND id = ?",
-            [(key[8:16], key[8:]) for key in keys],
-        )
+        ids = {key[8:] for key in keys}
+        rows = []
+        for some in slices(keys):
+            rows += self._database.read(
+                "SELECT sequence, id, length(raw), ingress FROM envelope"
+                f" WHERE substr(id, 1, 8) IN {marks(some)}",
+                [key[8:16] for key in some],
+            )
+        self._delete([(sequence, size, ingress) for sequence, found, size, ingress in rows if found in ids])
 
-    def count(self) -> int:
-        """How many envelopes there are, by counting them."""
-        ((count,),) = self._database.read("SELECT COUNT(*) FROM envelope")
-        return int(count)
+    def _delete(self, rows: Sequence[tuple[int, int, int]]) -> None:
+        """Delete these (sequence, size of the body, ingress)."""
+        if not rows:
+            return
+        self._database.write_many("DELETE FROM envelope WHERE sequence = ?", [(row[0],) for row in rows])
+        for _, size, ingress in rows:
+            self.shares.add(ingress, -1, -1 if size else 0, -size)
+
+    # --- room ---
+
+    def evictable(self, ingress: int, limit: int, skip: int = 0) -> list[tuple[int, bytes, int]]:
+        """Up to `limit` (sequence, id, size) of what came by an ingress and has its body, the first to go first,
+        after as many that are to stay."""
+        rows: list[tuple[int, bytes, int]] = self._database.read(
+            "SELECT sequence, id, length(raw) FROM envelope WHERE ingress = ? AND kind > ?"
+            " ORDER BY kind DESC, hour DESC, sequence DESC LIMIT ? OFFSET ?",
+            (ingress, _EVICTED, limit, skip),
+        )
+        return rows
+
+    def evict(self, ingress: int, rows: Sequence[tuple[int, int]]) -> None:
+        """Drop the bodies of these (sequence, size), which came by this ingress; their ids stay."""
+        self._database.write_many(
+            "UPDATE envelope SET raw = x'', kind = ? WHERE sequence = ?",
+            [(_EVICTED, sequence) for sequence, _ in rows],
+        )
+        self.shares.add(ingress, 0, -len(rows), -sum(size for _, size in rows))
+
+    def forget_evicted(self, ingress: int, limit: int) -> list[bytes]:
+        """Delete up to `limit` ids without a body that came by this ingress; their keys."""
+        rows = self._database.read(
+            "SELECT sequence, hour, id FROM envelope WHERE ingress = ? AND kind = ? ORDER BY hour LIMIT ?",
+            (ingress, _EVICTED, limit),
+        )
+        self._delete([(sequence, 0, ingress) for sequence, _, _ in rows])
+        return [envelope_key(hour, identity) for _, hour, identity in rows]
+
+    # --- reading ---
 
     def last_sequence(self) -> int:
         """The sequence of the newest arrival, 0 before the first."""
         return self._last
 
     def keys(self) -> Iterator[bytes]:
-        """All keys, in the order of arrival. Columns before `raw` are read without the rest of a long row."""
+        """All keys, those without a body too, in the order of arrival. Columns before `raw` are read without the rest
+        of a long row."""
         last = 0
         while rows := self._database.read(
             "SELECT sequence, hour, id FROM envelope WHERE sequence > ? ORDER BY sequence LIMIT ?",
@@ -110,13 +169,13 @@ class Carry:
             last = rows[-1][0]
 
     def sequences(self, short_ids: Sequence[bytes]) -> dict[bytes, int]:
-        """The sequences of the envelopes whose ids begin with these 16 bytes, as far as they are here."""
+        """The sequences of the envelopes whose ids begin with these 16 bytes, as far as their bodies are here."""
         found = {}
         wanted = set(short_ids)
         for some in slices(short_ids):
             for sequence, short in self._database.read(
                 "SELECT sequence, substr(id, 1, 16) FROM envelope"
-                f" WHERE substr(id, 1, 8) IN {marks(some)} ORDER BY sequence",
+                f" WHERE substr(id, 1, 8) IN {marks(some)} AND length(raw) > 0 ORDER BY sequence",
                 [each[:8] for each in some],
             ):
                 if short in wanted:
@@ -124,16 +183,19 @@ class Carry:
         return found
 
     def read(self, sequences: Sequence[int]) -> list[tuple[int, bytes]]:
-        """(sequence, envelope) for these sequences, as far as they are here, in the order of arrival."""
+        """(sequence, envelope) for these sequences, as far as their bodies are here, in the order of arrival."""
         rows: list[tuple[int, bytes]] = []
         for some in slices(sorted(sequences)):
             rows += self._database.read(
-                f"SELECT sequence, raw FROM envelope WHERE sequence IN {marks(some)} ORDER BY sequence", some
+                f"SELECT sequence, raw FROM envelope WHERE sequence IN {marks(some)} AND length(raw) > 0"
+                " ORDER BY sequence",
+                some,
             )
         return rows
 
     def after(self, sequence: int, limit: int) -> list[tuple[int, bytes]]:
-        """Up to `limit` (sequence, envelope) that arrived after the one with this sequence, in that order."""
+        """Up to `limit` (sequence, envelope) that arrived after the one with this sequence, in that order; evicted ones
+        with empty bytes, so that a caller gets past any number of them."""
         rows: list[tuple[int, bytes]] = self._database.read(
             "SELECT sequence, raw FROM envelope WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (sequence, limit),
@@ -172,11 +234,13 @@ class Carry:
 
     def commit(self) -> None:
         """Make what was written durable."""
+        self.shares.flush()
         self._database.commit()
 
     def rollback(self) -> None:
         """Forget what was written since the last commit."""
         self._database.rollback()
+        self.shares.forget()
         self._read_last()
 
     def close(self) -> None:

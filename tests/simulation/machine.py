@@ -46,9 +46,9 @@ class FragileCarry(Carry):
     breaks = False
     written = False
 
-    def insert(self, envelopes: Sequence[tuple[bytes, bytes]]) -> range:
+    def insert(self, envelopes: Sequence[tuple[bytes, bytes]], ingress: int = 0) -> range:
         self.written = True
-        return super().insert(envelopes)
+        return super().insert(envelopes, ingress)
 
     def commit(self) -> None:
         if self.breaks and self.written:
