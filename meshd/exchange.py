@@ -30,6 +30,7 @@ from meshd.limits import (
     WANTS_MAX,
 )
 from meshd.post import HOUR_MS
+from meshd.proto.fair import OWN
 from meshd.proto.gossip import Announced, Outflow, Wanted
 from meshd.proto.keyed import KeyedRounds
 from meshd.proto.keyset import KeySet
@@ -335,13 +336,13 @@ class Exchange:
     def posted(self, new: list[tuple[int, bytes]], now: Now) -> None:
         """Spread posts of our own (arrival sequence, key), and count who holds them."""
         self.receipts.follow(key for _, key in new)
-        self._spread([(sequence, key_reference(key)) for sequence, key in new], None, now)
+        self._spread([(sequence, key_reference(key)) for sequence, key in new], OWN, now)
 
-    def _spread(self, new: list[tuple[int, bytes]], source: int | None, now: Now) -> None:
+    def _spread(self, new: list[tuple[int, bytes]], source: int, now: Now) -> None:
         """Push what is fresh (arrival sequence, reference) to the eager links and announce it to the others."""
         for link, outflow in self._outflows.items():
             if new and link != source and self.tree.is_eager(link):
-                outflow.fresh.update((reference, sequence) for sequence, reference in new)
+                outflow.fresh.add(source, [(reference, sequence) for sequence, reference in new])
         lazy = [link for link in self._outflows if not self.tree.is_eager(link) and link != source]
         self._announce(lazy, new, now, fresh=True)
 

@@ -7,7 +7,6 @@ goes first, then what is fresh, and at last, oldest arrival first, what the peer
 """
 
 from collections.abc import Callable
-from itertools import islice
 
 from meshd import codec
 from meshd.events import Now
@@ -85,20 +84,22 @@ class Giving:
         """Give the next fresh ones unasked, as many as the rate allows; False if it allows none."""
         if not outflow.may_push(now.mono_ms):
             return False
-        batch = list(islice(outflow.fresh.items(), _BATCH))
-        raws = dict(self._carry.read([sequence for _, sequence in batch]))
         fitting: list[bytes] = []
         size = 0
-        for reference, sequence in batch:
-            raw = raws.get(sequence)
-            if raw is None:
-                del outflow.fresh[reference]  # carry lacks it by now
+        while outflow.fresh:
+            _, sequence = outflow.fresh.peek()
+            read = self._carry.read([sequence])  # one by one, as they are few: the rate sees to that
+            raw = read[0][1] if read else b""  # carry lacks it by now
+            if not outflow.fresh.fits(len(raw)):
                 continue
-            size += len(raw) + 2
-            if (fitting and size > GIVE_SIZE_MAX) or not outflow.bucket.allow([len(raw)], now.mono_ms):
+            if fitting and size + len(raw) + 2 > GIVE_SIZE_MAX:
                 break
-            del outflow.fresh[reference]
-            fitting.append(raw)
+            if raw and not outflow.bucket.allow([len(raw)], now.mono_ms):
+                break
+            outflow.fresh.take(len(raw))
+            if raw:
+                fitting.append(raw)
+                size += len(raw) + 2
         if fitting:
             self.sent += len(fitting)
             self._send(link, Give(FRESH, codec.join(fitting)))

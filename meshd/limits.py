@@ -169,6 +169,12 @@ EAGER_MIN = 3  # eager links that a duplicate leaves alone: with fewer, every la
 ANNOUNCE_MS = 20  # what an announcement waits for others to go with it; fresh ones only if others just went
 GRAFT_MS = 60  # what is announced has so long to come by itself: a few hops of a LAN
 ANSWER_MS = 1_000  # after this, the next of those who announced it is asked
+FRESH_MAX = (
+    16_384  # fresh envelopes of one ingress link that wait for one other: ids, 2 MB; a round brings the rest
+)
+TURN_SIZE = (
+    4 * 1024
+)  # bytes of what is fresh that goes on for one ingress link before the next: ten short posts
 
 # Rates (protocol.md, "Rates")
 PUSH_MINUTE = 60  # envelopes a minute that one link may push unasked: more than a lively channel has

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, OWED_MAX
+from meshd.proto.fair import OWN
 from meshd.proto.gossip import Announced, Outflow, Wanted
 from meshd.proto.message import FRESH, LATE
 
@@ -173,15 +174,15 @@ def test_a_fresh_announcement_goes_at_once_and_what_follows_soon_goes_together()
 def test_what_the_peer_has_is_neither_announced_to_it_nor_pushed() -> None:
     outflow = Outflow(0)
     outflow.announce([bytes(4) + A, bytes(4) + B], 0, fresh=True)
-    outflow.fresh = {bytes(4) + A: 1, bytes(4) + C: 2}
+    outflow.fresh.add(OWN, [(bytes(4) + A, 1), (bytes(4) + C, 2)])
     outflow.known(bytes(4) + A, 0)
     assert outflow.announced(ANNOUNCE_MS) == ([bytes(4) + B], [])
-    assert outflow.fresh == {bytes(4) + C: 2}
+    assert len(outflow.fresh) == 1 and outflow.fresh.peek() == (bytes(4) + C, 2)
 
 
 def late(outflow: Outflow, count: int) -> list[bytes]:
     """So many fresh ones wait, and are told instead of pushed."""
-    outflow.fresh = {bytes(4) + short: number for number, short in enumerate(ids(count))}
+    outflow.fresh.add(OWN, [(bytes(4) + short, number) for number, short in enumerate(ids(count))])
     return outflow.next_late(0)
 
 

@@ -13,22 +13,22 @@ What may not be pushed, because the rate is used up (`rates`), is announced as *
 that it is wanted at once. LATE_MAX of them may be on the way, and while any is, all that follows is late too, or it
 would overtake them. A peer that says nothing of them for ANSWER_MS does not want them.
 
-What a link is still to be given waits as arrival sequences in carry, never as bytes: fresh ones first, then, oldest
-arrival first, what it asked for or was shown to lack (protocol.md, "Gossip").
+What a link is still to be given waits as arrival sequences in carry, never as bytes: fresh ones first, in turns of the
+links they came from (`fair`), then, oldest arrival first, what it asked for or was shown to lack
+(protocol.md, "Gossip").
 """
 
 from bisect import insort
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
-from itertools import islice
 
-from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, OWED_MAX
+from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, OWED_MAX, TURN_SIZE
+from meshd.proto.fair import Reference, Turns
 from meshd.proto.message import LATE
 from meshd.proto.rates import Bucket
 
 Short = bytes  # the first 16 bytes of an envelope id
-Reference = bytes  # expiry hour and the first 16 bytes of an envelope id
 
 
 class Outflow:
@@ -37,7 +37,7 @@ class Outflow:
     def __init__(self, mono_ms: int) -> None:
         self.is_open = False  # the peer's hello has come
         self.bucket = Bucket(mono_ms)
-        self.fresh: dict[Reference, int] = {}  # → arrival sequence
+        self.fresh = Turns()
         self.asked: deque[Short] = deque()  # ids whose arrival sequences are not looked up yet
         self.announce_ms: int | None = None  # when something is to be announced
         self._announce: dict[Reference, bool] = {}  # → whether it is fresh
@@ -77,7 +77,7 @@ class Outflow:
     def known(self, reference: Reference, mono_ms: int) -> None:
         """The peer has this one: it need not be told of it or given it as fresh."""
         self._announce.pop(reference, None)
-        self.fresh.pop(reference, None)
+        self.fresh.discard(reference)
         if self._late.pop(reference[4:], None) is not None:
             self._late_ms = mono_ms
 
@@ -91,11 +91,14 @@ class Outflow:
 
     def next_late(self, mono_ms: int) -> list[Reference]:
         """Take out the next fresh ones, to be told of instead; none if enough of them are on the way."""
-        late = list(islice(self.fresh, LATE_MAX - len(self._late)))
-        for reference in late:
-            self._late[reference[4:]] = self.fresh.pop(reference)
-        if late:
-            self._late_ms = mono_ms
+        late = []
+        while self.fresh and len(self._late) < LATE_MAX:
+            reference, sequence = self.fresh.peek()
+            if self.fresh.fits(TURN_SIZE):  # one of each source in turn, whatever its size
+                self.fresh.take(TURN_SIZE)
+                self._late[reference[4:]] = sequence
+                late.append(reference)
+                self._late_ms = mono_ms
         return late
 
     # --- asked for ---
