@@ -23,8 +23,8 @@ _OTHER_S = 5.0  # what a start takes at most
 _PAUSE_S = 0.02
 _WATCH_S = 1.0
 
-_FILE = click.option("--passphrase-file", metavar="F", help="Take the passphrase from the first line of F.")
-_DESCRIPTOR = click.option("--passphrase-fd", type=int, metavar="N", help="Take it from open descriptor N.")
+FILE = click.option("--passphrase-file", metavar="F", help="Take the passphrase from the first line of F.")
+DESCRIPTOR = click.option("--passphrase-fd", type=int, metavar="N", help="Take it from open descriptor N.")
 
 
 @command("init", example="mesh init --name oak")
@@ -34,8 +34,8 @@ _DESCRIPTOR = click.option("--passphrase-fd", type=int, metavar="N", help="Take 
 @click.option(
     "--invite", metavar="TEXT|@FILE", help="Join the network of an invite (@ reads it from a file)."
 )
-@_FILE
-@_DESCRIPTOR
+@FILE
+@DESCRIPTOR
 @click.option("--no-passphrase", is_flag=True, help="Who takes the laptop can then read everything.")
 def init(
     console: Console,
@@ -62,8 +62,8 @@ def init(
 def _run_options(function: Callable[..., None]) -> Callable[..., None]:
     """What `meshd run` takes too."""
     for option in (
-        _DESCRIPTOR,
-        _FILE,
+        DESCRIPTOR,
+        FILE,
         click.option("--listen-only", is_flag=True, help="Look for others, and do not announce this laptop."),
         click.option("--no-mdns", is_flag=True, help="No discovery at all: only peers added by hand."),
         click.option(

@@ -35,6 +35,8 @@ SECTIONS = {
         "up": Place("cli.node:up", "start the daemon"),
         "down": Place("cli.node:down", "stop the daemon"),
         "status": Place("cli.node:status", "node, links, clock"),
+        "lock": Place("cli.lock:lock", "forget, but relay on"),
+        "unlock": Place("cli.lock:unlock", "open it again"),
         "panic": Place("cli.panic:panic", "erase everything, at once"),
         "id": Place("cli.identity:identity", "your identity"),
         "invite": Place("cli.identity:invite", "let others in"),

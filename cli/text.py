@@ -63,6 +63,14 @@ def down(document: Document) -> Iterator[str]:
     yield "down" if document["pid"] is None else f"down, pid {document['pid']} is gone"
 
 
+def locked(document: Document) -> Iterator[str]:
+    yield "locked: posts are carried and relayed, and none can be read or written here until `mesh unlock`"
+
+
+def unlocked(document: Document) -> Iterator[str]:
+    yield "open"
+
+
 def panic_question(home: str) -> str:
     return inert(f"Erase the identity, the keys and all posts in {home}, for good?")
 

@@ -255,6 +255,7 @@ class Commands:
         carry = self._node.carry
         if carry.network_kind != "private":
             raise CallerError(Code.refused, "the open commons needs no invite: mesh init --open joins it")
+        self._node.require_log()  # whoever holds an invite is in: not for who finds a locked laptop
         return {"invite": invite.encode(carry.network_key)}
 
     def _peer_add(self, params: Params, now: Now) -> Document:

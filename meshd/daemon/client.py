@@ -67,6 +67,8 @@ class Client:
         finally:
             for number in self._waiting:
                 self._rpc.cancel(number)
+            if self._stops:  # it asked for the end and did not wait for it
+                self._rpc.control.stop()
 
     @property
     def unread_size(self) -> int:
@@ -134,6 +136,8 @@ class Client:
         def on_replies(replies: list[Reply]) -> None:
             answer(self._text(request, replies[0]))
 
+        if request.method != "status":
+            self._rpc.control.touch()
         carried = {"bundle.import": carrier.import_, "bundle.export": carrier.export}
         if request.method in carried:
             self._nursery.start_soon(self._carry, carried[request.method], request.params, on_replies)
@@ -142,6 +146,8 @@ class Client:
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
             "down": self._down,
+            "lock": self._lock,
+            "unlock": self._unlock,
             "panic": lambda _: self._panic(request),
         }
         if request.method not in local:
@@ -245,10 +251,18 @@ class Client:
         self._stops = True
         return {}
 
+    def _lock(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._stops = self._rpc.control.lock()
+        return {}
+
+    def _unlock(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._stops = self._rpc.control.unlock(params["key"])
+        return {}
+
     def _panic(self, request: Request) -> dict[str, Any]:
         if not request.params["yes"]:
             raise CallerError(Code.usage, "this erases everything of this node for good: say yes")
-        self._rpc.erase(lambda erased: self._say_last(result_text(request.id, erased)))
+        self._rpc.control.erase(lambda erased: self._say_last(result_text(request.id, erased)))
         return {}  # to whoever has an `erase` that comes back
 
     # --- lines out ---
@@ -264,7 +278,7 @@ class Client:
             return ""
         if reply.result is None:
             return error_text(request.id, reply.error or CallerError(Code.error, "there is no answer"))
-        extra = self._rpc.status() if request.method == "status" else {}
+        extra = self._rpc.control.status() if request.method == "status" else {}
         text = result_text(request.id, {**reply.result, **extra})
         return text if len(text) < limits.RPC_LINE_SIZE_MAX else error_text(request.id, _TOO_LONG)
 
@@ -284,7 +298,7 @@ class Client:
                 await self._stream.send_all(lines)
                 self._room.set()
             elif self._stops:
-                self._rpc.stop()
+                self._rpc.control.stop()
                 self._stops = False
             elif self._ended:
                 return

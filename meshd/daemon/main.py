@@ -22,8 +22,9 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
-from meshd.daemon import api, passphrase
+from meshd.daemon import api, passphrase, settings
 from meshd.daemon.home import Home
+from meshd.daemon.start import Start
 from meshd.errors import CallerError, Code, DiskError
 from meshd.ids import Address
 from meshd.store import keyslot
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--listen", metavar="HOST:PORT", action="append", default=[], help="listen there only")
     run.add_argument("--no-mdns", action="store_true", help="no discovery: only peers added by hand")
     run.add_argument("--listen-only", action="store_true", help="find others without being announced")
+    run.add_argument("--start-fd", metavar="N", type=int, help=argparse.SUPPRESS)  # see `start`
     run.set_defaults(run=_run)
 
     init = commands.add_parser(
@@ -110,6 +112,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.set_defaults(run=_doctor)
 
+    unlock = commands.add_parser(
+        "unlock",
+        parents=[shared],
+        help="open the log of a running daemon again",
+        epilog="example: meshd unlock --passphrase-file F",
+    )
+    unlock.set_defaults(run=_unlock)
+
     panic = commands.add_parser(
         "panic",
         parents=[shared],
@@ -122,27 +132,42 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from meshd.daemon.init import open_home
     from meshd.daemon.serve import serve  # trio and zeroconf: not needed to refuse
 
     if options.no_mdns and options.listen_only:
         raise CallerError(Code.usage, "name one of --no-mdns and --listen-only")
     mode = "off" if options.no_mdns else "listen" if options.listen_only else "announce"
-    listen = tuple(Address.parse(text, port_min=0) for text in options.listen)
+    for text in options.listen:
+        Address.parse(text, port_min=0)
     home = Home(api.home_path(options.home))
 
     def on_ready(addresses: list[str]) -> None:
-        document = {"v": api.VERSION, "pid": os.getpid(), "listen": addresses}
-        _say(document, options.json)
+        if options.start_fd is None:
+            document = {"v": api.VERSION, "pid": os.getpid(), "listen": addresses}
+            _say(document, options.json)
 
     with home.lock():
-        slot = keyslot.read(home.path)
-        opened = open_home(home, _stretch(slot, options), slot)
-        try:
-            serve(str(home.path), opened, listen, mode, on_ready)
-        finally:
-            opened.carry.close()
-            opened.log.close()
+        start = _first_start(home, options) if options.start_fd is None else Start.taken(options.start_fd)
+        next_ = serve(home, start, mode, on_ready)
+    if next_ is not None:
+        next_.become(str(home.path), mode)
+
+
+def _first_start(home: Home, options: argparse.Namespace) -> Start:
+    slot = keyslot.read(home.path)
+    chosen = settings.read(home.path)
+    keys = keyslot.open(slot, _stretch(slot, options))
+    encrypted = keyslot.parameters(slot).encrypted
+    return Start(keys, encrypted, tuple(options.listen), chosen.idle_lock_min)
+
+
+def _unlock(options: argparse.Namespace) -> dict[str, Any]:
+    from meshd.daemon.unlock import unlock
+
+    home = Home(api.home_path(options.home))
+    slot = keyslot.read(home.path)
+    unlock(home, keyslot.open(slot, _stretch(slot, options)).log)
+    return {"v": api.VERSION}
 
 
 def _init(options: argparse.Namespace) -> dict[str, Any]:

@@ -53,6 +53,18 @@ _WHO = Param((str,), "a petname, `name#7f3a`, or an id prefix of at least 6", re
 METHODS: dict[str, Method] = {
     "status": Method({}, Status, "the node at a glance"),
     "down": Method({}, Empty, "stops the daemon; the answer comes before it stops"),
+    "lock": Method(
+        {}, Empty, "forgets the log's key and all it opened, and goes on relaying; all connections end"
+    ),
+    "unlock": Method(
+        {
+            "key": Param(
+                (str,), "the log's key, 64 hex digits: `meshd unlock` makes it of the passphrase", True
+            )
+        },
+        Empty,
+        "opens the log again; all connections end",
+    ),
     "panic": Method(
         {"yes": Param((bool,), "has to be true", required=True)},
         Erased,

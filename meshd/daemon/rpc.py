@@ -17,20 +17,19 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
-from typing import Any
 
 import trio
 
 from meshd import limits
 from meshd.daemon import api
 from meshd.daemon.client import Client
+from meshd.daemon.control import Control
 from meshd.daemon.feed import Feed
 from meshd.daemon.request import error_text
 from meshd.errors import CallerError, Code
 from meshd.events import Command, CommandBatch, CommandCancelled, Event, Reply, ReplyBatch
 
 OnReplies = Callable[[list[Reply]], None]
-Say = Callable[[dict[str, Any]], None]
 
 _BACKLOG = 64
 _ACCEPT_PAUSE_S = 0.1  # when descriptors or memory are short
@@ -59,21 +58,20 @@ def bind(path: str) -> socket.socket:
     return listener
 
 
-class Rpc:
-    """All clients of a daemon. `status` gives what the daemon adds to the document of that name; `erase` erases the
-    home, says what it did to the function that it is given, and does not return."""
+def adopt(descriptor: int) -> socket.socket:
+    """A control socket that listens since an earlier start."""
+    listener = socket.socket(fileno=descriptor)
+    listener.set_inheritable(False)
+    listener.setblocking(False)
+    return listener
 
-    def __init__(
-        self,
-        feed: Feed,
-        status: Callable[[], dict[str, Any]],
-        stop: Callable[[], None],
-        erase: Callable[[Say], None],
-    ) -> None:
+
+class Rpc:
+    """All clients of a daemon."""
+
+    def __init__(self, feed: Feed, control: Control) -> None:
         self.feed = feed
-        self.status = status
-        self.stop = stop
-        self.erase = erase
+        self.control = control
         self._clients: set[Client] = set()
         self._numbers = count(1)
         self._waiting: dict[int, OnReplies] = {}

@@ -8,17 +8,19 @@ get CLOSE_MS for their last words, discovery says goodbye, and only then the dat
 import os
 import random
 import signal
-import time
+import socket
 from collections.abc import Callable
-from typing import Any, NoReturn
+from contextlib import ExitStack, suppress
 
 import trio
 
 from meshd import limits
-from meshd.daemon import api, panic, rpc
+from meshd.daemon import api, rpc
+from meshd.daemon.control import Control
 from meshd.daemon.driver import Driver, read_clock
 from meshd.daemon.feed import Feed
-from meshd.daemon.init import Opened
+from meshd.daemon.home import Home
+from meshd.daemon.start import Start
 from meshd.daemon.verifier import Verifier
 from meshd.events import Event, Listening, Stopping
 from meshd.ids import Address
@@ -26,61 +28,67 @@ from meshd.net.discovery import Discovery
 from meshd.net.link import Links
 from meshd.net.listen import Listeners
 from meshd.node import Node
+from meshd.store.carry import Carry
+from meshd.store.log import Log
 
 
-def serve(
-    home: str, opened: Opened, listen: tuple[Address, ...], mode: str, on_ready: Callable[[list[str]], None]
-) -> None:
-    """Run the daemon of a home until it is told to stop (`down`, SIGTERM, SIGINT).
+def serve(home: Home, start: Start, mode: str, on_ready: Callable[[list[str]], None]) -> Start | None:
+    """Run the daemon of a home until it is told to stop (`down`, SIGTERM, SIGINT), or to start anew with other keys:
+    these are then returned, with all that the next start needs.
 
-    `mode` is discovery's; `on_ready` gets the addresses listened on. The caller holds the home's lock and
-    closes what was opened.
+    `mode` is discovery's; `on_ready` gets the addresses listened on. The caller holds the home's lock.
     """
-    path = api.socket_path(home)
+    path = api.socket_path(str(home.path))
     rng = random.Random(os.urandom(32))
     verifier = Verifier()
-    node = Node(
-        opened.carry,
-        opened.log,
-        rng=rng,
-        entropy=os.urandom,
-        now=read_clock(),
-        verify_many=verifier.verify_many,
-    )
-    with rpc.bind(path) as control:
+    control = Control(home, path, start)
+    with ExitStack() as closing:
+        carry = Carry(home.carry, start.keys.carry)
+        closing.callback(carry.close)
+        log = Log(home.log, start.keys.log) if start.keys.log else None
+        if log is not None:
+            closing.callback(log.close)
+        closing.callback(verifier.close)
+        node = Node(
+            carry, log, rng=rng, entropy=os.urandom, now=read_clock(), verify_many=verifier.verify_many
+        )
+        given = tuple(Address.parse(text, port_min=0) for text in start.listen)
+        links = Links(Listeners(given, start.port))
+        listener = rpc.bind(path) if start.control is None else rpc.adopt(start.control)
         try:
-            trio.run(_serve, node, control, path, opened.encrypted, listen, mode, rng, on_ready)
+            trio.run(_serve, node, links, listener, control, mode, rng, on_ready)
+        except BaseException:
+            control.next = None
+            raise
         finally:
-            os.unlink(path)
-            verifier.close()
+            if control.next is None:
+                listener.close()
+                with suppress(FileNotFoundError):  # it was erased from outside
+                    os.unlink(path)
+    if control.next is None:
+        return None
+    listening = node.listening
+    return start._replace(
+        keys=control.next,
+        listen=tuple(map(str, listening)) if given else (),
+        port=listening[0].port if listening else 0,
+        control=listener.detach(),
+    )
 
 
 async def _serve(
     node: Node,
-    control: Any,
-    path: str,
-    encrypted: bool,
-    listen: tuple[Address, ...],
+    links: Links,
+    listener: socket.socket,
+    control: Control,
     mode: str,
     rng: random.Random,
     on_ready: Callable[[list[str]], None],
 ) -> None:
-    started_s = time.monotonic()
-    stop = trio.Event()
-
-    def status() -> dict[str, Any]:
-        uptime_s = int(time.monotonic() - started_s)
-        return {"pid": os.getpid(), "socket": path, "uptime_s": uptime_s, "encrypted": encrypted}
-
     def on_event(event: Event) -> None:
         driver.handle(event)
 
-    def erase(say: Callable[[dict[str, Any]], None]) -> NoReturn:
-        say(panic.erase(os.path.dirname(path)))
-        os._exit(0)  # whatever this process still had to do, it must not
-
-    links = Links(Listeners(listen))
-    clients = rpc.Rpc(Feed(node), status, stop.set, erase)
+    clients = rpc.Rpc(Feed(node), control)
     discovery = Discovery(
         on_event, mode, rng=rng, on_addresses=lambda: on_event(Listening(links.addresses()))
     )
@@ -89,17 +97,19 @@ async def _serve(
         await nursery.start(links.run, on_event)
         await nursery.start(driver.run)
         await nursery.start(discovery.run)
-        await nursery.start(clients.run, control, on_event)
-        nursery.start_soon(_watch_signals, stop)
+        await nursery.start(clients.run, listener, on_event)
+        nursery.start_soon(_watch_signals, control)
+        nursery.start_soon(control.watch_idle)
         on_ready([str(address) for address in node.listening])
-        await stop.wait()
+        await control.ended.wait()
         on_event(Stopping())
         with trio.move_on_after(limits.CLOSE_MS / 1000):
             await links.wait_closed()
         nursery.cancel_scope.cancel()
 
 
-async def _watch_signals(stop: trio.Event) -> None:
+async def _watch_signals(control: Control) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
         async for _ in received:
-            stop.set()
+            control.next = None
+            control.stop()

@@ -29,10 +29,11 @@ _NO_FAMILY = frozenset((errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOS
 
 
 class Listeners:
-    """The bound sockets, non-blocking. `given` empty: a random port in each family, new at every renew."""
+    """The bound sockets, non-blocking. `given` empty: a random port in each family, new at every renew; the first one
+    is `port` if that is not 0 and free."""
 
-    def __init__(self, given: tuple[Address, ...] = ()) -> None:
-        self._given = given
+    def __init__(self, given: tuple[Address, ...] = (), port: int = 0) -> None:
+        self._given, self._first_port = given, port
         self.sockets: list[socket.socket] = []
 
     def renew(self) -> tuple[Address, ...]:
@@ -48,7 +49,8 @@ class Listeners:
                 # Port 0 is whichever the kernel finds; that one stays then.
                 self._given = tuple(Address(address.host, _port(socks[0])) for address, socks in bound)
         else:
-            self.sockets = _bind_random()
+            self.sockets = _bind_random(self._first_port)
+            self._first_port = 0
             _close(former)
         return self.addresses()
 
@@ -110,9 +112,9 @@ def _bind_given(address: Address) -> list[socket.socket]:
     return bound
 
 
-def _bind_random() -> list[socket.socket]:
-    for _ in range(_PORT_TRIES):
-        port = 0
+def _bind_random(first: int) -> list[socket.socket]:
+    for attempt in range(_PORT_TRIES):
+        port = 0 if attempt else first
         bound: list[socket.socket] = []
         try:
             for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
