@@ -92,9 +92,10 @@ def panic(document: Document) -> Iterator[str]:
 def status(document: Document) -> Iterator[str]:
     counts, clock, discovery = document["counts"], document["clock"], document["discovery"]
     name = click.style(inert(document["name"]) or "(no name)", bold=True)
-    yield f"{name} {document['id'][:8]}, up {duration(document['uptime_s'])}, pid {document['pid']}"
+    who = click.style("locked", bold=True) if document["locked"] else f"{name} {document['id'][:8]}"
+    yield f"{who}, up {duration(document['uptime_s'])}, pid {document['pid']}"
     yield f"network    {_network(document)}"
-    yield f"at rest    {_at_rest(document)}{', locked' if document['locked'] else ''}"
+    yield f"at rest    {_at_rest(document)}{', and locked: `mesh unlock`' if document['locked'] else ''}"
     yield f"listening  {_listed(document['listen'])}"
     held = (f"{counts[what]} {what}" for what in ("posts", "envelopes", "channels"))
     yield f"holds      {', '.join(held)}"

@@ -17,6 +17,7 @@ from meshd.daemon.client import Client
 from meshd.daemon.rpc import Rpc
 from meshd.errors import CallerError, Code
 from meshd.events import Command, CommandBatch, CommandCancelled, Event, Reply, ReplyBatch
+from tests.fake_control import FakeControl
 
 
 class FakeFeed:
@@ -65,31 +66,6 @@ class FakeCore:
             case CommandBatch(number, commands):
                 replies = [Reply(one.number, {"id": one.params["text"]}) for one in commands]
                 self.rpc.answer_batch(ReplyBatch(number, replies))
-
-
-class FakeControl:
-    """A daemon that notes how it was ended, and is open."""
-
-    def __init__(self, stopped: list[str]) -> None:
-        self.stopped, self.touched = stopped, 0
-
-    def touch(self) -> None:
-        self.touched += 1
-
-    def status(self) -> dict[str, Any]:
-        return {"pid": 42}
-
-    def stop(self) -> None:
-        self.stopped.append("stop")
-
-    def lock(self) -> bool:
-        return True
-
-    def unlock(self, key: str) -> bool:
-        return False
-
-    def erase(self, say: object) -> None:
-        self.stopped.append("erase")
 
 
 class Talk:
@@ -183,43 +159,6 @@ async def test_what_is_no_request_is_refused_and_the_next_line_served(
     assert (error["code"], error["data"]["code"]) == (number, "usage")
     assert (await talk.ask("status"))["result"]["pid"] == 42
     assert len(talk.core.events) == 1
-
-
-async def test_erasing_has_to_be_meant(talk: Talk) -> None:
-    assert (await talk.ask("panic", yes=False))["error"]["data"]["code"] == "usage"
-    assert talk.stopped == []
-    await talk.ask("panic", yes=True)
-    assert talk.stopped == ["erase"]
-
-
-async def test_a_lock_is_answered_before_all_ends(talk: Talk) -> None:
-    assert (await talk.ask("unlock", key=""))["result"] == {"v": 1}
-    await trio.testing.wait_all_tasks_blocked()
-    assert talk.stopped == []
-    assert (await talk.ask("lock"))["result"] == {"v": 1}
-    await trio.testing.wait_all_tasks_blocked()
-    assert talk.stopped == ["stop"]
-
-
-async def test_a_lock_is_a_lock_though_its_client_takes_no_answer(
-    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
-) -> None:
-    made, feed, core, stopped = make_rpc()
-    ours, theirs = trio.testing.memory_stream_pair()
-    theirs.send_stream.send_all_hook = trio.sleep_forever
-    nursery.start_soon(made._serve, theirs)
-    await Talk(feed, core, ours, stopped).say(request("lock"))
-    await ours.aclose()
-    await trio.sleep(limits.CLOSE_MS / 1000 + 1)
-    assert stopped == ["stop"]
-
-
-async def test_only_what_a_person_may_have_asked_for_keeps_a_daemon_from_being_idle(talk: Talk) -> None:
-    control = talk.core.rpc.control
-    await talk.ask("status")
-    assert control.touched == 0  # type: ignore[attr-defined]
-    await talk.ask("peer.list")
-    assert control.touched == 1  # type: ignore[attr-defined]
 
 
 async def test_a_parameter_that_is_null_is_not_given(talk: Talk) -> None:

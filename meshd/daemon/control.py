@@ -94,11 +94,9 @@ class Control:
         """Lock when nobody has asked anything for long enough."""
         if not self._start.idle_lock_min or not self._start.encrypted:
             return
-        limit_s = self._start.idle_lock_min * _MINUTE_S
         while True:
-            left_s = self._asked_s + limit_s - self._uptime_s()
-            if left_s <= 0:
+            await trio.sleep(_LOOK_S)  # in short turns: its clock stands still while the machine is suspended
+            if self._uptime_s() - self._asked_s >= self._start.idle_lock_min * _MINUTE_S:
                 break
-            await trio.sleep(min(left_s, _LOOK_S))  # the clock of sleep stands still while suspended
         if self.lock():
             self.stop()

@@ -45,6 +45,7 @@ class Start(NamedTuple):
             raise ValueError("too much to start with")
         reading, writing = os.pipe()
         os.write(writing, content)
+        os.close(writing)
         for descriptor in (reading, self.control):
             if descriptor is not None:
                 os.set_inheritable(descriptor, True)

@@ -296,6 +296,8 @@ def test_W03_no_file_is_made_that_the_wipe_does_not_know(
     mesh("bundle", "import", str(tmp_path / "bundle"))
     mesh("read", "plaza")
     mesh("search", "here")
+    mesh("lock")
+    mesh("unlock", *secret)
     (home / "config.toml").write_text("idle_lock_min = 0\n")
     mesh("panic", "--yes")
     daemon.communicate(timeout=PATIENCE_S)
