@@ -227,6 +227,42 @@ def test_checkpoint_empties_the_journal(path: Path) -> None:
     assert contents(path.parent).keys() == {"words"}
 
 
+def test_a_journal_is_longer_than_what_is_in_it_and_a_crash_finds_its_end(path: Path, tmp_path: Path) -> None:
+    database = Database.create(path, KEY, SCHEMA)
+    journal = path.with_name("words-wal")
+    sizes = set()
+    for number in range(40):
+        database.write("INSERT INTO word VALUES (?)", (str(number),))
+        database.commit()
+        sizes.add(journal.stat().st_size)
+    assert len(sizes) == 1 and journal.read_bytes().endswith(bytes(4096))
+    copied = shutil.copytree(path.parent, tmp_path / "copy")
+    assert words(opened(copied / "words")) == [str(number) for number in range(40)]
+    database.checkpoint()
+    assert journal.stat().st_size == 0
+    database.write("INSERT INTO word VALUES ('more')")
+    database.commit()
+    assert journal.read_bytes().endswith(bytes(4096))
+    database.close()
+    assert words(opened(path))[-2:] == ["39", "more"]
+
+
+def test_a_journal_that_finds_no_spare_room_is_none_the_worse(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database.create(path, KEY, SCHEMA)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("builtins.open", full)
+    database.write("INSERT INTO word VALUES ('more')")
+    database.commit()
+    monkeypatch.undo()
+    database.close()
+    assert words(opened(path)) == ["more"]
+
+
 def test_full_disk(path: Path) -> None:
     database = made(path, "oak")
     database.read("PRAGMA max_page_count = 1")

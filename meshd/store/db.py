@@ -12,6 +12,8 @@ The rules, and why:
 - **What is acknowledged is on disk.** Write-ahead log, synchronous FULL (NORMAL may lose acknowledged commits
   when the power goes), deleted content overwritten, temporary tables in memory only. `durable=False` leaves
   the fsyncs out, for the simulator and tests.
+- **The journal's file is longer than what is in it**, by zeros that SQLite takes for the end: what is written into
+  a file that does not grow is synced in half the time.
 - **One event, one transaction.** The transaction begins with the first write and ends with `commit` or
   `rollback`; an event that writes nothing commits nothing.
 - **Locked for one process** as long as it is open, which also keeps the journal's index in memory instead of
@@ -25,7 +27,7 @@ Once open, whatever SQLite reports about the file is a DiskError, a full disk a 
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -35,6 +37,7 @@ from meshd.errors import CallerError, Code, DiskError, DiskFull
 
 KEY_SIZE = 32
 VALUES_MAX = 512  # values in one query: bounds a statement
+_JOURNAL_SPARE_SIZE = 256 * 1024  # bytes that a journal is lengthened by: a dozen small commits
 _CACHE_KIB = 4096  # decrypted pages a database keeps in memory: the upper levels of its indexes
 _PLAIN_HEAD = b"SQLite format 3\0"
 
@@ -52,10 +55,7 @@ class Database:
     ) -> None:
         _check_file(path)
         _try_key(path, key, len(migrations))
-        self._path = path
-        self._connection = _connect(str(path), key)
-        with self.opening():
-            self._prepare(migrations, durable)
+        self._open(path, key, migrations, durable)
 
     @classmethod
     def create(
@@ -69,10 +69,8 @@ class Database:
         except OSError as error:
             raise CallerError(Code.refused, f"{path} can't be made: {error.strerror}") from None
         fresh = cls.__new__(cls)
-        fresh._path = path
-        fresh._connection = _connect(str(path), key)
+        fresh._open(path, key, migrations, durable)
         with fresh.opening():
-            fresh._prepare(migrations, durable)
             # Until the first checkpoint the file itself is empty and all is in the journal; an empty file is
             # refused at opening, since it could be what is left of a damaged one.
             fresh.checkpoint()
@@ -89,10 +87,18 @@ class Database:
                 raise _refusal(self._path, error.__cause__) from error
             raise
 
-    def _prepare(self, migrations: Sequence[Sequence[str]], durable: bool) -> None:
+    def _open(self, path: Path, key: bytes, migrations: Sequence[Sequence[str]], durable: bool) -> None:
+        self._path, self._durable = path, durable
+        self._journal = path.with_name(path.name + "-wal")
+        self._journal_size = 0  # of its file, as we left it
+        self._connection = _connect(str(path), key)
+        with self.opening():
+            self._prepare(migrations)
+
+    def _prepare(self, migrations: Sequence[Sequence[str]]) -> None:
         self.read("PRAGMA locking_mode = EXCLUSIVE")
         self.read("PRAGMA journal_mode = WAL")
-        self.read(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+        self.read(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
         self.read("PRAGMA secure_delete = ON")
         self.read("PRAGMA temp_store = MEMORY")
         self.read(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -137,6 +143,16 @@ class Database:
                 self._connection.execute("COMMIT")
             except sqlcipher3.Error as error:
                 _fail(error)
+            if self._durable:
+                self._lengthen_journal()
+
+    def _lengthen_journal(self) -> None:
+        """Put zeros behind what this commit wrote, if the file has grown by it (or was emptied before)."""
+        size = os.stat(self._journal).st_size
+        if size != self._journal_size:
+            self._journal_size = size
+            with suppress(OSError), open(self._journal, "ab") as file:  # on a full disk it goes on growing
+                self._journal_size += file.write(bytes(_JOURNAL_SPARE_SIZE))
 
     def rollback(self) -> None:
         """Forget what was written since the last commit."""
