@@ -1,8 +1,9 @@
 """What goes into the core and what comes out of it.
 
-The rule: an event is something that happened, an effect is something to do. The core turns one event into a list
-of effects, and the driver carries them out after the event's transactions are committed. Bytes cross this line,
-never messages. Links are named by small integers that the driver gives out and never uses again.
+The rule: an event is something that happened, an effect is something to do. The core turns one event into effects,
+and the driver carries them out once what they tell is on the disk: those for links when `carry` is committed, the
+others when `log` is too. Bytes cross this line, never messages. Links are named by small integers that the driver
+gives out and never uses again.
 
 Effects are hints and the log is the truth: whoever loses an effect in a crash reads on from a cursor.
 """
@@ -206,4 +207,5 @@ class Advanced:
     cursor: int
 
 
-Effect = SendBytes | CloseLink | Dial | Renew | Reply | ReplyBatch | Advanced
+LinkEffect = SendBytes | CloseLink | Dial | Renew
+Effect = LinkEffect | Reply | ReplyBatch | Advanced

@@ -2,7 +2,8 @@
 
 The rule: `handle` is synchronous and reads no clock, no socket and no randomness but what it is given; two nodes that
 are given the same events, times and randomness do the same. Each event is one transaction in each database it writes,
-`carry` first; effects are returned after the commit, so whatever leaves this node is on its disk. Effects are hints:
+`carry` first. Effects come after the commit that they rest on: what links are told is in `carry`, so it goes out while
+`log` still writes; answers, and the hint that the log has grown, come when both are on the disk. Effects are hints:
 readers go on from a cursor in the log.
 
 This file owns the links: which exist, whom they lead to, when they end. What is said over an open link is
@@ -13,6 +14,7 @@ else: its link is closed.
 """
 
 import random
+from collections.abc import Iterator
 
 from meshd import crypto
 from meshd.author import Author
@@ -32,6 +34,7 @@ from meshd.events import (
     Effect,
     Event,
     LinkClosed,
+    LinkEffect,
     LinkOpened,
     Listening,
     NetworkChanged,
@@ -108,20 +111,29 @@ class Node:
 
     # --- in and out ---
 
-    def handle(self, event: Event, now: Now) -> list[Effect]:
-        """Take one event in and return what is to be done about it. DiskError if nothing can be promised any more."""
+    def handle(self, event: Event, now: Now) -> Iterator[list[Effect]]:
+        """Take one event in, and give out what is to be done about it in two parts: for links, and the rest. DiskError
+        if nothing can be promised any more."""
         self._now = self.time.read(now)
         self.room.look_again(now.mono_ms)
         self.intake.is_shut = self.room.is_full
         try:
             self._act(event, self._now)
+            self.carry.commit()
+            self.room.is_carried = True
+            told: list[Effect] = [effect for effect in self._effects if isinstance(effect, LinkEffect)]
+            self._effects = [effect for effect in self._effects if not isinstance(effect, LinkEffect)]
+            yield told
+            if self.log is not None:
+                self.log.commit()
+            self.upkeep.committed()
         except DiskFull:
             self._on_full(event)
         effects, self._effects = self._effects, []
-        return effects
+        yield effects
 
     def _act(self, event: Event, now: Now) -> None:
-        """One event, one transaction in each database."""
+        """Take one event in; everything it writes waits for the commits."""
         match event:
             case BytesReceived():
                 self._on_bytes(event)
@@ -155,12 +167,6 @@ class Node:
                 if not self.room.is_full:
                     self.upkeep.note_time()
         self._go_on(self._now)
-        self.carry.commit()
-        self.room.is_carried = True
-        if self.log is not None:
-            self.log.commit()
-        if self.upkeep.retention.is_through:
-            self.upkeep.retention.empty_journals()
 
     def _go_on(self, now: Now) -> None:
         """What is due after every event: long steps, deadlines, dials, and filling the links."""
@@ -208,6 +214,12 @@ class Node:
     def emit(self, effect: Effect) -> None:
         """Have something done once this event is committed."""
         self._effects.append(effect)
+
+    def require_log(self) -> Log:
+        """The log; CallerError(locked) while it is closed."""
+        if self.log is None:
+            raise CallerError(Code.locked, "the log is locked; open it with: mesh unlock")
+        return self.log
 
     # --- links ---
 
@@ -386,15 +398,3 @@ class Node:
         addresses = [address for address in event.addresses if dialable(address)]
         first = self._instance < event.instance
         self.peers.found(event.instance, addresses, first=first, mono_ms=self._now.mono_ms)
-
-    # --- for readers ---
-
-    def channel_id(self, text: str) -> bytes:
-        """The id of a channel by name or id prefix; CallerError(not_found, usage)."""
-        return self.commands.channel(text).id
-
-    def require_log(self) -> Log:
-        """The log; CallerError(locked) while it is closed."""
-        if self.log is None:
-            raise CallerError(Code.locked, "the log is locked; open it with: mesh unlock")
-        return self.log

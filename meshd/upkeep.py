@@ -44,6 +44,11 @@ class Upkeep:
         if self._time.seen_ms - self._carry.seen_ms() >= SEEN_MS:
             self.note_time()
 
+    def committed(self) -> None:
+        """What this event wrote is on the disk."""
+        if self.retention.is_through:
+            self.retention.empty_journals()
+
     def note_time(self) -> None:
         """Remember over a stop what time it was."""
         self._carry.set_seen(self._time.seen_ms)

@@ -215,7 +215,7 @@ class Home:
         """Let the node have an event; returns its effects, which are carried out already."""
         if not self.is_on:
             return []
-        effects = self.node.handle(event, self.table.now())
+        effects = [effect for part in self.node.handle(event, self.table.now()) for effect in part]
         for effect in effects:
             match effect:
                 case SendBytes(link, content):

@@ -198,10 +198,10 @@ def test_channels_are_joined_listed_and_left(oak: Home) -> None:
 def test_a_channel_is_named_by_name_or_by_a_prefix_of_its_id(oak: Home) -> None:
     oak.ask("channel.join", name="plaza")
     for text in ("plaza", "#plaza", "public:plaza", PLAZA.hex(), PLAZA.hex()[:8]):
-        assert oak.node.channel_id(text) == PLAZA
+        assert oak.node.commands.channel(text).id == PLAZA
     oak.ask("channel.join", name=f"public:{PLAZA.hex()[:8]}")  # a name that looks like the id of another
-    assert oak.node.channel_id(PLAZA.hex()[:8]) != PLAZA
-    assert oak.node.channel_id(PLAZA.hex()[:10]) == PLAZA
+    assert oak.node.commands.channel(PLAZA.hex()[:8]).id != PLAZA
+    assert oak.node.commands.channel(PLAZA.hex()[:10]).id == PLAZA
 
 
 # --- the node and its peers ---

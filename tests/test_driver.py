@@ -1,5 +1,6 @@
 """The driver: effects in order, one event at a time, and awake when the core asked for it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -34,7 +35,8 @@ class World:
     """A fake of everything around a driver: a core that answers from a table, and a record of what was done."""
 
     def __init__(self) -> None:
-        self.answers: dict[type[Any], list[Effect]] = {}
+        self.answers: dict[type[Any], list[Effect]] = {}  # the first part
+        self.later: dict[type[Any], list[Effect]] = {}  # and the second
         self.deadlines: dict[type[Any], int | None] = {}
         self.deadline: int | None = None
         self.events: list[tuple[Event, int]] = []
@@ -55,11 +57,14 @@ class World:
         return Now(round(trio.current_time() * 1000), 1_800_000_000_000)
 
     # the core
-    def handle(self, event: Event, now: Now) -> list[Effect]:
+    def handle(self, event: Event, now: Now) -> Iterator[list[Effect]]:
         self.events.append((event, now.mono_ms))
         if type(event) in self.deadlines:
             self.deadline = self.deadlines[type(event)]
-        return self.answers.get(type(event), [])
+        yield self.answers.get(type(event), [])
+        if type(event) in self.later:
+            self.done.append(("logged",))
+            yield self.later[type(event)]
 
     def next_deadline(self) -> int | None:
         return self.deadline
@@ -89,6 +94,14 @@ async def test_effects_are_carried_out_in_order_and_flushed_once() -> None:
         ("send", 1, b"a"), ("advance",), ("answer", reply), ("answer_batch", batch), ("dial", HERE),
         ("send", 1, b"b"), ("close", 1, "bye", True), ("flush",),
     ]  # fmt: skip
+
+
+async def test_what_links_are_told_is_on_its_way_while_the_log_still_writes() -> None:
+    world = World()
+    world.answers[Drained] = [SendBytes(1, b"a")]
+    world.later[Drained] = [Advanced(7)]
+    world.driver.handle(Drained(1))
+    assert world.done == [("send", 1, b"a"), ("flush",), ("logged",), ("advance",), ("flush",)]
 
 
 async def test_an_event_that_comes_up_while_effects_are_carried_out_waits_its_turn() -> None:

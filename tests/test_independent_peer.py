@@ -1,6 +1,7 @@
 """A peer written from protocol.md alone and a node of ours have the same envelopes in the end, whoever dials."""
 
 import random
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ class Pair:
         events = [event]
         while events:
             now = Now(self.mono_ms, NOW_MS + self.mono_ms)
-            for effect in self.node.handle(events.pop(0), now):  # type: ignore[arg-type]
+            for effect in chain(*self.node.handle(events.pop(0), now)):  # type: ignore[arg-type]
                 if isinstance(effect, CloseLink):
                     self.closed = effect.reason
                 elif isinstance(effect, SendBytes) and (said := self.peer.receive(effect.content)):

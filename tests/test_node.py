@@ -6,7 +6,9 @@ import pytest
 
 from meshd.errors import CallerError, Code, DiskError
 from meshd.events import (
+    Advanced,
     CloseLink,
+    Command,
     DialFailed,
     Drained,
     LinkClosed,
@@ -16,6 +18,7 @@ from meshd.events import (
     PeerFound,
     PeerLost,
     Renew,
+    Reply,
     SendBytes,
     Stopping,
     Wake,
@@ -86,8 +89,10 @@ def test_nothing_leaves_before_it_is_committed(table: Table, monkeypatch: pytest
     carry_commit, log_commit = oak.carry.commit, oak.log.commit
     monkeypatch.setattr(oak.carry, "commit", lambda: (committed.append("carry"), carry_commit()))
     monkeypatch.setattr(oak.log, "commit", lambda: (committed.append("log"), log_commit()))
-    oak.post("hello")
-    assert committed == ["carry", "log"]
+    parts = oak.node.handle(Command(99, "post", {"channel": "plaza", "text": "hello"}), table.now())
+    assert [type(effect) for effect in next(parts)] == [SendBytes] and committed == ["carry"]
+    assert {type(effect) for effect in next(parts)} == {Advanced, Reply} and committed == ["carry", "log"]
+    assert list(parts) == []
 
     def fails() -> None:
         raise DiskError("no room")
@@ -96,7 +101,7 @@ def test_nothing_leaves_before_it_is_committed(table: Table, monkeypatch: pytest
     moved = table.moved
     with pytest.raises(DiskError):
         oak.post("never acknowledged")
-    assert table.moved == moved and len(oak.replies) == 1
+    assert table.moved == moved and oak.replies == {}
 
 
 def test_M08_a_network_change_renews_everything_that_others_saw(table: Table) -> None:

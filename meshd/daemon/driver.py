@@ -1,9 +1,10 @@
 """The driver: events into the core, effects out of it, and the clock between them.
 
-The rule: everything that happens goes through `handle`, in one thread and one event at a time. The core turns
-an event into effects and has committed before it returns; the driver carries the effects out in order, hands
-all outboxes to the kernel once, and sleeps until the core's next deadline, at which it sends Wake. An event
-that comes up while effects are carried out (a Renew is answered with Listening) waits its turn.
+The rule: everything that happens goes through `handle`, in one thread and one event at a time. The core gives out
+the effects of an event in two parts, each when what it rests on is committed; the driver carries a part out in
+order, hands all outboxes to the kernel once, and lets the core go on. Then it sleeps until the core's next
+deadline, at which it sends Wake. An event that comes up while effects are carried out (a Renew is answered with
+Listening) waits its turn.
 
 Nothing is caught here: a DiskError or a bug of ours that comes out of the core ends the daemon, because what
 was not committed must not be acted on.
@@ -102,9 +103,10 @@ class Driver:
             self._waiting.appendleft(NetworkChanged())
         while self._waiting:
             now = self._clock()
-            for effect in self._node.handle(self._waiting.popleft(), now):
-                self._apply(effect)
-            self._links.flush()
+            for effects in self._node.handle(self._waiting.popleft(), now):
+                for effect in effects:
+                    self._apply(effect)
+                self._links.flush()
         self._handling = False
         self._set_alarm(now)
 

@@ -23,7 +23,7 @@ class Feed:
 
     def channel_id(self, text: str) -> bytes:
         """The id of the channel a client names; CallerError(not_found, usage, locked)."""
-        return self._node.channel_id(text)
+        return self._node.commands.channel(text).id
 
     def cursor(self) -> int:
         """Where the log ends; CallerError(locked)."""

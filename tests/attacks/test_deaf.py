@@ -1,5 +1,6 @@
 """N11: a peer that talks and does not listen. What waits for it is bounded, and so is the work of one read."""
 
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_N11_what_waits_for_a_peer_that_stopped_reading_is_bounded(home: Home, a
     sent = 0
     for _ in range(6):  # nothing that is sent arrives, so no outbox is ever drained
         stream = reads(deaf, asking, READ_SIZE_MAX)
-        effects = home.node.handle(BytesReceived(deaf.home_link, stream), home.table.now())
+        effects = list(chain(*home.node.handle(BytesReceived(deaf.home_link, stream), home.table.now())))
         sent += sum(len(e.content) for e in effects if isinstance(e, SendBytes) and e.link == deaf.home_link)
         if any(isinstance(effect, CloseLink) and effect.link == deaf.home_link for effect in effects):
             break
@@ -88,7 +89,7 @@ def test_N11_the_questions_of_one_read_cost_a_few_answers(
     send = type(deaf.session).send
     stream = reads(deaf, msg.Reconcile(0, 1, 0, 0, ALL_IDS), READ_SIZE_MAX)
     monkeypatch.setattr(type(deaf.session), "send", counting)
-    effects = home.node.handle(BytesReceived(deaf.home_link, stream), home.table.now())
+    effects = list(chain(*home.node.handle(BytesReceived(deaf.home_link, stream), home.table.now())))
     assert [type(effect) for effect in effects][-1] is CloseLink
     assert answers <= WAITING_SIZE_MAX // (32 * POSTS) + 2
 

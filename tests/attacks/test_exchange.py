@@ -81,7 +81,7 @@ def test_S01_another_incarnation_or_channel_is_no_fork(table: Table) -> None:
     oak = table.home()
     for name in ("plaza", "market"):
         oak.ask("channel.join", name=name)
-    market = oak.node.channel_id("market")
+    market = oak.node.commands.channel("market").id
     other = Author(3).envelope(channel=market, body=encode_text(Text("", b"", "b")))
     give(table, oak, said("a"), other, said("c", incarnation=8))
     assert forked(oak) == [False, False, False]

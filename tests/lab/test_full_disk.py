@@ -94,7 +94,8 @@ def test_D02_a_disk_that_is_full_stops_nothing_but_writing(owners: tuple[Owner, 
             assert "the disk is full" in document["error"]["message"]
             break
         acknowledged.append(text)
-    assert oak.is_full() and oak.texts() == acknowledged
+    shown = oak.texts()  # the last may be carried, and find no room in the log until there is some
+    assert oak.is_full() and shown == acknowledged[: len(shown)] and len(acknowledged) - len(shown) <= 1
     wait(lambda: set(acknowledged) <= set(elm.texts()))  # it passes on what it holds
     assert elm("post", "square", "from elm")[0] == 0
     assert oak("post", "square", "still full")[0] == 6

@@ -13,7 +13,7 @@ import enum
 import hashlib
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from meshd.crypto import ed25519_keypair
@@ -148,14 +148,14 @@ class Machine:
         self._carry.close()
         self._log.close()
 
-    def handle(self, event: Event, now: Now) -> list[Effect]:
+    def handle(self, event: Event, now: Now) -> Iterator[list[Effect]]:
         """Let the core have an event; PowerCut if one was due and found its moment."""
         self._carry.breaks = self.cut_at is Moment.BEFORE_CARRY
         self._log.breaks = self.cut_at is Moment.BEFORE_LOG
-        effects = self.on.handle(event, now)
-        if effects and self.cut_at is Moment.BEFORE_EFFECTS:
-            raise PowerCut
-        return effects
+        for effects in self.on.handle(event, now):
+            if effects and self.cut_at is Moment.BEFORE_EFFECTS:
+                raise PowerCut
+            yield effects
 
     # --- a copy kept elsewhere ---
 

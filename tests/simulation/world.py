@@ -122,13 +122,13 @@ class World:
         self.events += 1
         self._note(machine, event)
         try:
-            effects = machine.handle(event, self.now(machine))
+            for effects in machine.handle(event, self.now(machine)):
+                for effect in effects:
+                    self._note(machine, effect)
+                    self._apply(machine, effect)
         except PowerCut:
             self.turn_off(machine, notice=self.rng.random() < 0.5)
             return
-        for effect in effects:
-            self._note(machine, effect)
-            self._apply(machine, effect)
         self._set_alarm(machine)
 
     def _deliver(self, machine: Machine, boot: int, event: Event) -> None:
