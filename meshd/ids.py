@@ -47,6 +47,7 @@ LABEL_KEY_PART = b"meshd/1 key part"
 LABEL_KEY_TAIL = b"meshd/1 key tail"
 LABEL_KEY_SIGNATURE = b"meshd/1 key envelope"
 LABEL_STATEMENT = b"meshd/1 statement"
+LABEL_DIRECT = b"meshd/1 direct"
 
 # The open commons: everybody has this key, so it keeps nobody out. Treat what is said there as watched.
 COMMONS_KEY = hashlib.blake2b(b"meshd/1 the open commons", digest_size=32).digest()
@@ -116,6 +117,11 @@ def public_channel_id(network: bytes, name: str) -> bytes:
 def inbox_channel_id(identity: bytes) -> bytes:
     """16 bytes for the inbox of the identity with this public key."""
     return labelled(LABEL_INBOX, identity, size=CHANNEL_ID_SIZE)
+
+
+def direct_channel_id(one: bytes, other: bytes) -> bytes:
+    """16 bytes for the direct between two identities, whoever of them asks."""
+    return labelled(LABEL_DIRECT, *sorted((one, other)), size=CHANNEL_ID_SIZE)
 
 
 def envelope_key(expiry_hour: int, envelope_id: bytes) -> bytes:

@@ -88,6 +88,10 @@ EXPIRES_SOON_S = 15 * 60  # what expires this soon is left out: clocks differ
 # Statements (protocol.md, "Statements")
 SUBJECT_SIZE_MAX = 64  # bytes of a statement's subject: an identity and as much again
 
+# Groups (protocol.md, "Groups")
+GROUP_MEMBERS_MAX = 200  # an epoch with so many fits the largest class, whatever acts and signatures it has
+EPOCH_DEPTH_MAX = 2**32 - 1  # no group gets there; bounds what a liar may claim
+
 # Discovery and dialling (protocol.md, "Discovery")
 CANDIDATES_MAX = 256  # addresses learned from mDNS, kept in memory only
 ADDRESSES_PER_INSTANCE_MAX = 8  # one laptop has few

@@ -1,0 +1,370 @@
+"""The epochs of one group, and what follows from them.
+
+The rule (protocol.md, "Groups"): what a node knows of a group is a set of epochs, and everything here is
+a function of that set (and of which keys are known to be forked), never of the order in which they came. So nodes that
+hold the same epochs agree on which are valid, who is in, and under which to post, and a mesh needs no order of arrival.
+
+Every epoch names its parents, by hash. It *waits* until they are held. Then it is judged once: by its parents'
+memberships, by the signatures in it, and by whether it lists exactly the members that follow. What is not right is
+*invalid*, with everything that builds on it: kept, shown, and of no effect.
+
+A group is judged from a *base*. Its founder takes the first epoch for that, somebody invited the epoch that the
+invitation is for (the `anchor`), as it stands: who invites is trusted so far. When the epochs before that one come too,
+the base moves down to them, since their hashes stand in it: then branches that left the group's trunk before the
+invitation can be judged as everybody else judges them. It moves only to an epoch that all ways down from the anchor
+lead through, because two ends of a cut history do not tell which of them knew of which removal.
+
+A *direct* has no acts, so that every epoch of it stands for itself.
+
+An epoch by a forked key is set aside until somebody else has built on it: nobody knows who else holds that key.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from enum import StrEnum
+
+from meshd import crypto, statement
+from meshd.groups.epochs import Epoch, Member
+from meshd.groups.membership import Act, Membership, after, changes, electorate, resolve
+from meshd.limits import KEY_DAYS_MAX, PARENTS_MAX
+from meshd.statement import ADD_MEMBER, REMOVE_MEMBER, Statement
+
+
+class Status(StrEnum):
+    """What an epoch is worth."""
+
+    valid = "valid"
+    waiting = "waiting"  # for a parent that is not held
+    invalid = "invalid"
+    aside = "aside"  # valid, but only a forked key answers for it
+
+
+class Standing(StrEnum):
+    """What a post is worth for the membership of its author."""
+
+    counts = "counts"
+    after_removal = "came after removal"
+    stranger = "not a member"  # of the epoch that it names: refused
+    unknown = "unknown"  # the epoch is not known yet, or not valid
+
+
+class Fault(Exception):
+    """Why an epoch is not valid, in words for the user."""
+
+
+class Dag:
+    """The epochs of one group, or direct if there is no anchor."""
+
+    def __init__(self, channel: bytes, anchor: bytes | None) -> None:
+        self.channel = channel
+        self.anchor = anchor
+        self.held: dict[bytes, Epoch] = {}
+        self.faults: dict[bytes, str] = {}  # of the invalid ones
+        self.forked = frozenset[bytes]()
+        self._base: bytes | None = None
+        self._forget_judgements()
+
+    def _forget_judgements(self) -> None:
+        self.faults.clear()
+        self._number: dict[bytes, int] = {}  # of each valid epoch, in an order in which parents come first
+        self._valid: list[Epoch] = []
+        self._before: list[int] = []  # strict ancestors, as bits
+        self._memberships: list[Membership] = []
+        self._acts: list[list[Act]] = []
+        self._acting = 0  # the epochs that have any, as bits
+        self._children: dict[bytes, list[bytes]] = {}  # of ids that are not judged yet
+        self._resolved: dict[int, Membership] = {}
+        self._counted: int | None = None
+
+    # --- taking epochs in ---
+
+    def add(self, *epochs: Epoch) -> list[bytes]:
+        """Take epochs in; the ids of those that were new. Many at once cost less than one by one."""
+        new = [epoch for epoch in dict.fromkeys(epochs) if epoch.id not in self.held]
+        for epoch in new:
+            if epoch.channel != self.channel or epoch.is_direct != (self.anchor is None):
+                raise ValueError("an epoch of another channel")
+            self.held[epoch.id] = epoch
+        base = self._find_base()
+        if base != self._base:
+            self._base = base
+            self._forget_judgements()
+            new_ids = sorted(self.held)
+        else:
+            new_ids = [epoch.id for epoch in new]
+        self._judge_all(new_ids)
+        return [epoch.id for epoch in new]
+
+    def set_forked(self, identities: Collection[bytes]) -> None:
+        """Which keys are known to have made two posts with one sequence in this channel."""
+        self.forked = frozenset(identities)
+        self._counted = None
+
+    def _find_base(self) -> bytes | None:
+        """The lowest held epoch that all ways down from the anchor lead through."""
+        if self.anchor is None or self.anchor not in self.held:
+            return None
+        base, frontier = self.anchor, {self.anchor}
+        while True:
+            deepest = max(frontier, key=lambda id: (self.held[id].body.depth, id))
+            if len(frontier) == 1:
+                base = deepest
+            epoch = self.held[deepest]
+            parents = [self.held[id] for id in epoch.body.parents if id in self.held]
+            whole = len(parents) == len(epoch.body.parents) and _depth_over(parents) == epoch.body.depth
+            if not parents or not whole:
+                return base
+            frontier.remove(deepest)
+            frontier.update(epoch.body.parents)
+
+    def _judge_all(self, ids: list[bytes]) -> None:
+        queue = list(ids) if self._base or self.anchor is None else []
+        while queue:
+            id = queue.pop()
+            if id in self._number or id in self.faults:
+                continue
+            epoch = self.held[id]
+            missing = [] if self._stands_alone(epoch) else self._unjudged(epoch)
+            if missing:
+                self._children.setdefault(missing[0], []).append(id)
+                continue
+            try:
+                self._admit(epoch)
+            except Fault as fault:
+                self.faults[id] = str(fault)
+            queue += self._children.pop(id, [])
+
+    def _stands_alone(self, epoch: Epoch) -> bool:
+        return epoch.id == self._base or epoch.is_direct
+
+    def _unjudged(self, epoch: Epoch) -> list[bytes]:
+        if not epoch.body.parents:  # another first epoch: ours, once the base gets there, or nobody's
+            return [b""] if self._base and self.held[self._base].body.depth else []
+        return [id for id in epoch.body.parents if id not in self._number and id not in self.faults]
+
+    def _admit(self, epoch: Epoch) -> None:
+        membership, acts, before = self.judge(epoch)
+        self._number[epoch.id] = len(self._valid)
+        self._valid.append(epoch)
+        self._before.append(before)
+        self._memberships.append(membership)
+        self._acts.append(acts)
+        self._acting |= bool(acts) << self._number[epoch.id]
+        self._counted = None
+
+    # --- judging one epoch ---
+
+    def judge(self, epoch: Epoch) -> tuple[Membership, list[Act], int]:
+        """The membership that a new epoch makes, its acts and its ancestors, as bits; Fault if it is not valid."""
+        listed = Membership(frozenset(epoch.identities()), frozenset(epoch.admins()))
+        if self._stands_alone(epoch):
+            return listed, [], 0
+        body = epoch.body
+        if not body.parents:
+            raise Fault("a first epoch, where there is one already")
+        if any(id in self.faults for id in body.parents):
+            raise Fault("it builds on an epoch that is not valid")
+        parents = [self._valid[self._number[id]] for id in body.parents]
+        if any((body.name, body.flags) != (p.body.name, p.body.flags) for p in parents):
+            raise Fault("it changes the group's name or flags")
+        if body.depth != _depth_over(parents):
+            raise Fault("it names a wrong depth")
+        before = self._with_ancestors(body.parents)
+        known = self._membership_over(body.parents, before)
+        if epoch.author not in known.members:
+            raise Fault("its author is not a member")
+        acts = self._judge_acts(epoch, known)
+        due = after(known, body.acts)
+        if listed != due:
+            raise Fault("it lists others than those who are members or admins by then")
+        self._judge_rows(epoch, parents)
+        return due if due != known else known, acts, before
+
+    def _with_ancestors(self, ids: Iterable[bytes]) -> int:
+        bits = 0
+        for number in map(self._number.__getitem__, ids):
+            bits |= self._before[number] | 1 << number
+        return bits
+
+    def _membership_over(self, parents: Collection[bytes], ancestors: int) -> Membership:
+        """The membership that all these parents together leave."""
+        if len(parents) == 1:
+            return self._memberships[self._number[next(iter(parents))]]
+        return self._resolve(ancestors)
+
+    def _judge_acts(self, epoch: Epoch, known: Membership) -> list[Act]:
+        body, acts = epoch.body, []
+        signers = self.held[body.parents[0]].identities() if body.cosigns else []
+        if any(cosign.signer >= len(signers) for cosign in body.cosigns):
+            raise Fault("it names a signer who is none")
+        for place, (purpose, subject) in enumerate(body.acts):
+            if not changes(known, purpose, subject):
+                raise Fault("an act that changes nothing")
+            if purpose == ADD_MEMBER and not crypto.is_valid_point(subject):
+                raise Fault("a member whose key is none")
+            eligible, needed, by_admins = electorate(known, purpose, subject)
+            said = Statement(purpose, epoch.channel, body.parents[0], subject)
+            cosigns = [(signers[c.signer], c.signature) for c in body.cosigns if c.act == place]
+            able = statement.signers(said, cosigns, eligible) | (eligible & {epoch.author})
+            if len(able) < needed:
+                raise Fault(f"an act that needs {needed} of {len(eligible)} and has {len(able)}")
+            about = self._number[body.parents[0]]
+            acts.append(Act(len(self._valid), about, purpose, subject, able, needed, by_admins))
+        return acts
+
+    def _judge_rows(self, epoch: Epoch, parents: list[Epoch]) -> None:
+        """Nobody but its owner replaces an inbox key; anybody may move it on to a later day."""
+        if all(epoch.body.rows == parent.body.rows for parent in parents):
+            return
+        earlier: dict[bytes, list[Member]] = {}
+        for parent in parents:
+            for row in parent.members():
+                earlier.setdefault(row.identity, []).append(row)
+        new = {subject for purpose, subject in epoch.body.acts if purpose == ADD_MEMBER} | {epoch.author}
+        for row in epoch.members():
+            olds = [row] if row.identity in new else earlier[row.identity]
+            if not any(
+                row == old or (0 < row.day - old.day <= KEY_DAYS_MAX and row == old.moved_on(row.day))
+                for old in olds
+            ):
+                raise Fault("it replaces a member's inbox key")
+
+    # --- what follows ---
+
+    def status(self, id: bytes) -> Status | None:
+        """What the epoch with this id is worth; None if it is not held."""
+        if id not in self.held:
+            return None
+        if id in self._number:
+            return Status.valid if self._counted_bits() >> self._number[id] & 1 else Status.aside
+        return Status.invalid if id in self.faults else Status.waiting
+
+    def membership(self, id: bytes | None = None) -> Membership:
+        """Of a valid epoch; or who is in after all that is known."""
+        if id is not None:
+            return self._memberships[self._number[id]]
+        return self._resolve(self._counted_bits())
+
+    def current(self, identity: bytes) -> Epoch | None:
+        """The epoch that this member posts under: of the ends (no counted epoch builds on them) that it is in and that
+        exclude everybody who was removed, the deepest, then that of the lowest id. None if it is out itself, or if
+        the group has to heal first.
+        """
+        for number in self._ends():
+            if identity in self._memberships[number].members and self._excludes_removed(number):
+                return self._valid[number]
+        return None
+
+    def _excludes_removed(self, number: int) -> bool:
+        """Whether who is in this epoch is in after all, and the epoch knows of every removal of them."""
+        members, own = self._memberships[number].members, self._before[number] | 1 << number
+        if not members <= self.membership().members:
+            return False
+        known = {act.said for act in self._acts_in(own & self._acting)}
+        return all(
+            act.purpose != REMOVE_MEMBER or act.subject not in members or act.said in known
+            for act in self._acts_in(self._counted_bits() & self._acting & ~own)
+        )
+
+    def loose_ends(self, identity: bytes) -> tuple[bytes, ...]:
+        """The parents of an epoch that this member should make because what is known was never brought together;
+        none if that is so already, or the member is out.
+        """
+        if not self._valid or self.anchor is None:
+            return ()
+        due, current = self.membership(), self.current(identity)
+        if identity not in due.members or (current and self.membership(current.id) == due):
+            return ()
+        chosen, covered = list[int](), 0
+        for number in self._ends():
+            brings = (self._before[number] | 1 << number) & self._acting
+            if (brings & ~covered or not chosen) and len(chosen) < PARENTS_MAX:
+                chosen.append(number)
+                covered |= brings
+        return tuple(sorted(self._valid[number].id for number in chosen)) if len(chosen) > 1 else ()
+
+    def over(self, parents: Collection[bytes]) -> Membership:
+        """The membership that these valid epochs together leave."""
+        return self._membership_over(parents, self._with_ancestors(parents))
+
+    def standing(self, author: bytes, epoch: bytes, precedes: Callable[[bytes], bool]) -> Standing:
+        """What a post counts for, by `author` under `epoch`.
+
+        `precedes(id)`: whether the post is among the ancestors (by posts' parents) of the post with this id, which is
+        a removal of the author: only then it was there before it.
+        """
+        if epoch not in self._number:
+            return Standing.unknown
+        if author not in self.membership(epoch).members:
+            return Standing.stranger
+        removals = self.removals(author, epoch)
+        if not removals and author not in self.membership().members:  # added by somebody who was removed
+            return Standing.after_removal
+        return Standing.counts if all(map(precedes, removals)) else Standing.after_removal
+
+    def removals(self, identity: bytes, epoch: bytes) -> list[bytes]:
+        """The epochs that removed this member and that the given one did not know of."""
+        number = self._number[epoch]
+        return sorted(
+            self._valid[act.at].id
+            for act in self._acts_in(self._counted_bits())
+            if act.purpose == REMOVE_MEMBER
+            and act.subject == identity
+            and not (self._before[number] | 1 << number) >> act.at & 1
+        )
+
+    def introduces(self, id: bytes) -> list[bytes]:
+        """The epochs that a member of this one, which heals, needs to judge it and could not open: they are sealed
+        anew under it. They reach down to where its branches part.
+        """
+        epoch = self.held[id]
+        if len(epoch.body.parents) < 2 or self.anchor is None:
+            return []
+        frontier, passed = set(epoch.body.parents), set[bytes]()
+        while len(frontier) > 1:
+            deepest = max(frontier, key=lambda id: (self.held[id].body.depth, id))
+            frontier.remove(deepest)
+            passed.add(deepest)
+            frontier.update(self.held[deepest].body.parents)
+        members = self.membership(id).members
+        return sorted(each for each in passed | frontier if not members <= self.membership(each).members)
+
+    # --- the parts of that ---
+
+    def _counted_bits(self) -> int:
+        """The epochs that somebody with an unforked key answers for: who made it, or anything upon it."""
+        if self._counted is None:
+            self._counted = 1 if self._valid and self.anchor else 0  # the base is taken as it stands
+            for number, epoch in enumerate(self._valid):
+                if epoch.author not in self.forked and all(
+                    len(act.signers - self.forked) >= act.needed for act in self._acts[number]
+                ):
+                    self._counted |= self._before[number] | 1 << number
+        return self._counted
+
+    def _ends(self) -> list[int]:
+        """The counted epochs that no other builds on, deepest first, then by id."""
+        counted = _numbers(self._counted_bits())
+        inner = 0
+        for number in counted:
+            inner |= self._before[number]
+        ends = (number for number in counted if not inner >> number & 1)
+        return sorted(ends, key=lambda n: (-self._valid[n].body.depth, self._valid[n].id))
+
+    def _acts_in(self, within: int) -> list[Act]:
+        return [act for number in _numbers(within) for act in self._acts[number]]
+
+    def _resolve(self, within: int) -> Membership:
+        if self.anchor is None:
+            return self._memberships[0]
+        key = within & self._acting
+        if key not in self._resolved:
+            self._resolved[key] = resolve(self._memberships[0], self._acts_in(key), self._before)
+        return self._resolved[key]
+
+
+def _depth_over(parents: list[Epoch]) -> int:
+    return 1 + max((parent.body.depth for parent in parents), default=-1)
+
+
+def _numbers(bits: int) -> list[int]:
+    return [number for number in range(bits.bit_length()) if bits >> number & 1]

@@ -1,0 +1,215 @@
+"""Epochs: what one may do and say, by the rules of membership."""
+
+import pytest
+
+from meshd import crypto
+from meshd.errors import CallerError
+from meshd.groups import acts
+from meshd.groups.dag import Status
+from meshd.groups.epochs import Cosign, Member, encode_rows
+from meshd.statement import MAKE_ADMIN, REMOVE_MEMBER, Statement
+from tests.group_people import (
+    ASH,
+    CHANNEL,
+    DAY,
+    ELM,
+    FIR,
+    NOW_MS,
+    OAK,
+    YEW,
+    Group,
+    admins,
+    agree,
+    members,
+    posted,
+)
+
+DAY_MS = 24 * 3_600_000
+
+
+def refused(group: Group, *arguments, **options) -> str:
+    with pytest.raises(CallerError) as caught:
+        group.make(*arguments, **options)
+    return caught.value.message
+
+
+# --- who may ---
+
+
+def test_one_admin_adds_and_removes():
+    group = Group()
+    added = group.make(OAK, group.root, ("add", ELM), ("add", ASH))
+    assert members(group.dag) == "ash elm oak"
+    removed = group.make(OAK, added, ("remove", ELM), ("add", FIR))
+    assert (members(group.dag), admins(group.dag)) == ("ash fir oak", "oak")
+    assert group.dag.current(OAK.id) == removed and group.dag.current(ELM.id) is None
+
+
+def test_a_member_who_is_no_admin_acts_for_nobody():
+    group = Group()
+    last = group.with_people(ELM, ASH)
+    for told in (("add", FIR), ("remove", ASH), ("admin", ELM), ("demote", OAK), ("remove", OAK)):
+        assert "needs" in refused(group, ELM, last, told)
+        assert group.dag.status(group.forced(ELM, last, told).id) is Status.invalid
+    assert members(agree(group)) == "ash elm oak"
+
+
+def test_admins_make_another_by_majority():
+    group = Group()
+    last = group.with_people(ELM, ASH, FIR, admins=[ELM])
+    assert "needs 2 of 2 and has 1" in refused(group, ELM, last, ("admin", ASH))
+    last = group.make(ELM, last, ("admin", ASH), by=[OAK])
+    assert admins(group.dag) == "ash elm oak"
+    assert "needs 2 of 3 and has 1" in refused(group, ASH, last, ("admin", FIR), by=[FIR])
+    group.make(ASH, last, ("admin", FIR), by=[ELM])
+    assert admins(group.dag) == "ash elm fir oak"
+
+
+@pytest.mark.parametrize("word", ["remove", "demote"])
+def test_an_admin_goes_by_majority_of_the_others(word):
+    group = Group()
+    last = group.with_people(ELM, ASH, admins=[ELM, ASH])
+    assert "needs 2 of 2 and has 1" in refused(group, ELM, last, (word, OAK))
+    assert "needs 2 of 2 and has 1" in refused(group, ELM, last, (word, OAK), by=[OAK])
+    group.make(ELM, last, (word, OAK), by=[ASH])
+    assert admins(group.dag) == "ash elm"
+    assert members(group.dag) == ("ash elm" if word == "remove" else "ash elm oak")
+
+
+def test_without_admins_a_majority_of_the_members_acts():
+    group = Group()
+    last = group.with_people(ELM, ASH, FIR)
+    last = group.make(ELM, last, ("remove", OAK), by=[ASH])
+    assert (members(group.dag), admins(group.dag)) == ("ash elm fir", "")
+    assert "needs 2 of 3 and has 1" in refused(group, ELM, last, ("add", YEW))
+    assert "needs 2 of 2 and has 1" in refused(group, ELM, last, ("remove", FIR), by=[FIR])
+    last = group.make(ELM, last, ("admin", FIR), by=[ASH])
+    group.make(FIR, last, ("add", YEW))
+    assert (members(agree(group)), admins(group.dag)) == ("ash elm fir yew", "fir")
+
+
+def test_any_member_renews():
+    group = Group()
+    last = group.with_people(ELM)
+    renewed = group.make(ELM, last)
+    assert group.dag.current(OAK.id) == renewed
+    assert group.dag.membership(renewed.id) == group.dag.membership(last.id)
+    assert renewed.body.rows == last.body.rows and renewed.id != last.id
+
+
+def test_nobody_removes_himself_by_himself():
+    group = Group()
+    last = group.with_people(ELM)
+    refused(group, OAK, last, ("remove", OAK))
+    refused(group, ELM, last, ("remove", ELM))
+
+
+# --- what an epoch may not say ---
+
+
+def flipped(signature: bytes) -> bytes:
+    return bytes((signature[0] ^ 1,)) + signature[1:]
+
+
+def test_cosigns_that_do_not_count():
+    group = Group()
+    last = group.with_people(ELM, ASH, admins=[ELM])
+    place, who = last.identities().index(ELM.id), (MAKE_ADMIN, CHANNEL, last.id, ASH.id)
+    said = Statement(*who)
+    good = ELM.sign(said)
+    others = [
+        flipped(good),
+        ELM.sign(said._replace(purpose=REMOVE_MEMBER)),
+        ELM.sign(said._replace(channel=b"x" * 16)),
+        ELM.sign(said._replace(about=group.root.id)),
+        ELM.sign(said._replace(subject=ELM.id)),
+        ELM.sign(said._replace(flag=1)),
+        ASH.sign(said),
+    ]
+    for signature in others:
+        made = group.forced(OAK, last, ("admin", ASH), cosigns=(Cosign(0, place, signature),))
+        assert group.dag.status(made.id) is Status.invalid
+    twice = Cosign(0, last.identities().index(OAK.id), OAK.sign(said))  # the author counts once
+    assert group.dag.status(group.forced(OAK, last, ("admin", ASH), cosigns=(twice,)).id) is Status.invalid
+    made = group.forced(OAK, last, ("admin", ASH), cosigns=(Cosign(0, place, good),))
+    assert group.dag.status(made.id) is Status.valid
+
+
+def test_a_signer_beyond_the_list():
+    group = Group()
+    last = group.with_people(ELM)
+    made = group.forced(OAK, last, ("remove", ELM), cosigns=(Cosign(0, 2, bytes(64)),))
+    assert group.dag.faults[made.id] == "it names a signer who is none"
+
+
+@pytest.mark.parametrize(
+    "changes, fault",
+    [
+        ({"name": "other"}, "name or flags"),
+        ({"flags": 1}, "name or flags"),
+        ({"depth": 3}, "depth"),
+        ({"rows": encode_rows([OAK.row, ELM.row, ASH.row])}, "lists others"),
+        ({"rows": encode_rows([OAK.row])}, "lists others"),
+        ({"admins": b"\0\1"}, "lists others"),
+        ({"admins": b""}, "lists others"),
+        ({"rows": encode_rows([OAK.row, ELM.row._replace(inbox_key=bytes(32))])}, "inbox key"),
+        ({"rows": encode_rows([OAK.row, ELM.row._replace(day=DAY - 1)])}, "inbox key"),
+    ],
+)
+def test_a_list_that_does_not_follow(changes, fault):
+    group = Group()
+    made = group.forced(OAK, group.with_people(ELM), **changes)
+    assert fault in group.dag.faults[made.id]
+
+
+def test_what_builds_on_an_invalid_epoch_is_invalid():
+    group = Group()
+    bad = group.forced(ELM, group.with_people(ELM, ASH), ("remove", ASH))
+    body = bad.body._replace(depth=bad.body.depth + 1, parents=(bad.id,), acts=())
+    child = group.take(OAK, body)
+    assert "not valid" in group.dag.faults[child.id]
+    assert members(agree(group)) == "ash elm oak"
+
+
+def test_acts_that_change_nothing():
+    group = Group()
+    last = group.with_people(ELM)
+    for told in (("add", ELM), ("remove", ASH), ("admin", OAK), ("admin", ASH), ("demote", ELM)):
+        assert group.dag.status(group.forced(OAK, last, told).id) is Status.invalid
+
+
+def test_a_member_whose_key_is_no_point():
+    group = Group()
+    bad = Member((1).to_bytes(32, "little"), DAY, bytes(32))
+    assert not crypto.is_valid_point(bad.identity)
+    with pytest.raises(CallerError, match="whose key is none"):
+        acts.draft(group.dag, OAK.id, NOW_MS, [group.root.id], {(1, bad.identity): {}}, [bad])
+
+
+def test_a_stranger_builds_nothing():
+    group = Group()
+    last = group.with_people(ELM)
+    rows = encode_rows([OAK.row, ELM.row, FIR.row])
+    made = group.take(FIR, group.forced(OAK, last).body._replace(rows=rows))
+    assert "not a member" in group.dag.faults[made.id]
+
+
+def test_another_first_epoch():
+    group = Group()
+    other = posted(ELM, acts.first("testing", 0, ELM.row))
+    dag = group.known(other, group.root)
+    assert dag.status(other.id) is Status.invalid and members(dag) == "oak"
+
+
+# --- rows ---
+
+
+def test_rows_move_on_and_owners_replace_their_own():
+    group = Group()
+    last = group.with_people(ELM)
+    later = group.make(ELM, last, now_ms=NOW_MS + 7 * DAY_MS)
+    assert {row.day for row in later.members()} == {DAY + 7}
+    new = Member(ELM.id, DAY + 7, b"new".ljust(32))
+    with pytest.raises(CallerError, match="inbox key"):
+        group.make(OAK, later, now_ms=NOW_MS + 7 * DAY_MS, rows=[new])
+    assert new in group.make(ELM, later, now_ms=NOW_MS + 7 * DAY_MS, rows=[new]).members()
