@@ -9,6 +9,7 @@ Reading a public channel, or posting to it, joins it: a channel is nothing but a
 """
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from meshd import documents, invite, queries
@@ -25,7 +26,7 @@ from meshd.limits import (
     PONG_MS,
     WAIT_MS,
 )
-from meshd.post import Text, encode_text
+from meshd.post import HOUR_MS, Text, encode_text
 from meshd.proto.session import State
 from meshd.reading import Reading
 from meshd.store.log import Log, Row
@@ -90,7 +91,7 @@ class Commands:
     def take_batch(self, batch: CommandBatch, now: Now) -> None:
         """Posts, all or none: checked first, then written in this event's one transaction."""
         try:
-            drafts = [self._draft(command.params) for command in batch.commands]
+            drafts = [self._draft(command.params, now) for command in batch.commands]
         except CallerError as error:
             replies = [Reply(command.number, None, error) for command in batch.commands]
         else:
@@ -107,10 +108,12 @@ class Commands:
 
     def go_on(self, now: Now) -> None:
         """Answer those whose answer is there, or whose time is up."""
-        held = self._node.exchange.receipts.take_held()
-        self._held.update(held)
-        if held and self._node.log is not None and not self._node.room.is_full:
-            self._node.log.count_held(held, others=1)
+        keys, log = self._node.exchange.receipts.take_held(), self._node.log
+        if keys and log is not None:
+            held = log.openings.posts_of(keys)
+            self._held.update(held)
+            if not self._node.room.is_full:
+                log.count_held(held, others=1)
         for number, waiting in list(self._waiting.items()):
             try:
                 answer = waiting.ready(now)
@@ -137,11 +140,14 @@ class Commands:
     # --- channels ---
 
     def channel(self, text: str) -> Place:
-        """The public channel that a caller means: `name`, `#name`, `public:name`, or the id prefix of a joined one."""
+        """The channel that a caller means: the `name` or `#name` of a group or public channel, `group:name` or
+        `public:name` where there are both, or the id prefix of a joined one."""
         kind, colon, rest = text.partition(":")
-        if colon and kind != "public":
+        if colon and kind not in ("public", "group"):
             raise CallerError(Code.not_found, f"there is no channel of that kind: {kind!r}")
         bare = rest if colon else text
+        if (kind == "group" or not colon) and (group := self._group(bare, is_asked_for=bool(colon))):
+            return group
         if not colon and _ID_PREFIX.fullmatch(bare):
             joined = self._node.require_log().channels()
             named = [channel for channel in joined if channel.name == bare]
@@ -151,7 +157,25 @@ class Commands:
                 raise CallerError(Code.usage, f"{bare} could be: {listed}")
             if matching:
                 return Place(matching[0].id, matching[0].name)
-        name = channel_name(bare)
+        return self._public(bare)
+
+    def _group(self, text: str, *, is_asked_for: bool) -> Place | None:
+        """The group of this name, if there is one; it must be the only thing of that name unless asked for as a
+        group."""
+        log, name = self._node.log, text.removeprefix("#")
+        groups = self._node.intake.sealing.groups(name) if log is not None else []
+        if not groups and is_asked_for:
+            raise CallerError(Code.not_found, f"you are in no group {name}")
+        candidates = [f"group:{name} ({group.hex()[:12]})" for group in groups]
+        if groups and not is_asked_for and log is not None:
+            with suppress(CallerError):  # a group may have a name that no public channel can have
+                candidates += [f"public:{name}"] if log.joined(self._public(name).id) else []
+        if len(candidates) > 1:
+            raise CallerError(Code.usage, f"{name} could be: {', '.join(candidates)}")
+        return Place(groups[0], name) if groups else None
+
+    def _public(self, text: str) -> Place:
+        name = channel_name(text)
         return Place(public_channel_id(self._network, name), name)
 
     def _channels(self) -> Document:
@@ -175,7 +199,7 @@ class Commands:
 
     # --- posts ---
 
-    def _draft(self, params: Params) -> Draft:
+    def _draft(self, params: Params, now: Now) -> Draft:
         """The checked parameters of a post; nothing is changed yet."""
         log = self._node.require_log()
         self._node.time.require()
@@ -190,12 +214,13 @@ class Commands:
             raise CallerError(Code.usage, f"keep is one of {', '.join(KEEP_HOURS)}")
         if params.get("wait", "held") != "held":
             delivered = params["wait"] == "delivered"
-            message = (
-                "a public post has no receipts: nobody can say that it was delivered" if delivered else ""
-            )
+            message = "there are no receipts: nobody can say that it was delivered" if delivered else ""
             raise CallerError(
                 Code.refused if delivered else Code.usage, message or "wait is held or delivered"
             )
+        sealing = self._node.intake.sealing
+        if epoch := sealing.posting(place.id):
+            sealing.day_key(place.id, epoch, now.wall_ms // HOUR_MS)  # refuses if there is none
         reply_to = self.row(log, params["reply_to"]).id if "reply_to" in params else b""
         encode_text(Text(log.name, reply_to, text))  # refuses a text that is too long
         return Draft(place.id, place.name, text, reply_to, keep)
@@ -225,19 +250,19 @@ class Commands:
             if not node.author.has_posted(channel):
                 firsts.add(channel)
         made = node.author.compose(drafts, now.wall_ms)
-        node.exchange.posted(node.intake.add_own(made, now), now)
+        node.exchange.posted(node.intake.add_own([envelope for _, envelope in made], now), now)
         return [
             {
-                "id": envelope.id.hex(),
+                "id": identity.hex(),
                 "channel": draft.channel_name,
                 "state": "queued",
                 "first": draft.channel in firsts,
             }
-            for draft, envelope in zip(drafts, made, strict=True)
+            for draft, (identity, _) in zip(drafts, made, strict=True)
         ]
 
     def _post(self, params: Params, now: Now) -> Document | Waiting:
-        draft = self._draft(params)
+        draft = self._draft(params, now)
         wait_ms = _wait_ms(params)
         (posted,) = self._publish([draft], now)
         if "wait" not in params:

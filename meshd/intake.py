@@ -1,15 +1,17 @@
 """Taking envelopes in: check, carry, open, log. Links, bundles and our own posts all come through here.
 
-The rule is the order of the checks, cheapest first and everything before any state changes: size and shape (envelope),
-known already (the set), refused before (by the hash of its bytes, never by a claimed id), time, signature. A post
-that is refused for reasons of time is not asked for again for a minute, and then it is, because our clock may have been
-the wrong one. Only a malformed envelope or a bad signature is the peer's fault; what it gave before that is kept.
+The rule is the order of the checks, cheapest first and everything before any state changes: size and shape
+(envelope), known already (the set), refused before (by the hash of its bytes, never by a claimed id), time,
+signature. A post that is refused for reasons of time is not asked for again for a minute, and then it is, because our
+clock may have been the wrong one. Only a malformed envelope or a bad signature is the peer's fault; what it gave
+before that is kept.
 
 An envelope commits in `carry` first, after room was made for it (`eviction`). The log then opens what belongs to a
-channel joined here, and keeps the position in carry up to which it has looked, so a crash in between, or a log that is
-closed, only delays. Joining a channel sets that position back to the beginning: what is known is skipped, and nothing
-else has to be remembered (protocol.md, "Taking posts in"). What is stamped more than HLC_AHEAD_MS ahead is carried, and
-opened when its time comes.
+channel joined here, and keeps the position in carry up to which it has looked, so a crash in between, or a log that
+is closed, only delays. Joining a channel sets that position back to the beginning: what is known is skipped, and
+nothing else has to be remembered (protocol.md, "Taking posts in"). What is sealed is carried for its shape alone;
+what our keys open (`sealing`) goes the same way, and what is wrong inside is passed over in silence, because whoever
+brought it could not know. What is stamped more than HLC_AHEAD_MS ahead is carried, and opened when its time comes.
 """
 
 from collections import OrderedDict
@@ -34,6 +36,7 @@ from meshd.limits import (
 from meshd.post import HOUR_MS
 from meshd.proto.keyset import KeySet
 from meshd.proto.message import SHORT_ID_SIZE
+from meshd.sealing import Inside, Sealing
 from meshd.store.carry import Carry
 from meshd.store.log import Log
 from meshd.store.shares import OWN
@@ -75,6 +78,7 @@ class Intake:
         self._verify_many = verify_many
         self._carry, self._log, self._keyset, self._clock = carry, log, keyset, clock
         self.eviction = Eviction(carry, log, keyset)
+        self.sealing = Sealing(log)
         self._refused: OrderedDict[bytes, int] = OrderedDict()
         self._untimely: OrderedDict[bytes, int] = OrderedDict()  # short id → when it was refused for its time
         self._admitted: OrderedDict[bytes, int] = OrderedDict()
@@ -160,9 +164,10 @@ class Intake:
 
     def own_living(self, now: Now) -> list[bytes]:
         """The keys of our own posts that others may come to hold, the newest last."""
-        if self._log is None:
+        if (log := self._log) is None:
             return []
-        return self._log.own_living(now.wall_ms // HOUR_MS, HELD_POSTS_MAX)[::-1]
+        keys = log.own_living(now.wall_ms // HOUR_MS, HELD_POSTS_MAX)[::-1]
+        return [log.openings.envelope_of(key[8:]) or key for key in keys]
 
     def is_untimely(self, short: bytes, now: Now) -> bool:
         """Whether the envelope with this short id was refused for reasons of time less than UNTIMELY_MS ago."""
@@ -204,10 +209,10 @@ class Intake:
         """What is wrong with an envelope before its signature is looked at, or nothing."""
         if self._refused and blake2b(parsed.raw, digest_size=16).digest() in self._refused:
             return "an envelope that was refused before"
-        author = parsed.post.author
-        if author not in self._admitted and not crypto.is_valid_point(author):
-            return "an author key that is no valid point"
-        return ""
+        return "" if self._is_author(parsed.post.author) else "an author key that is no valid point"
+
+    def _is_author(self, key: bytes) -> bool:
+        return key in self._admitted or crypto.is_valid_point(key)
 
     def _store(self, accepted: Sequence[Envelope | Sealed], via: str, now: Now) -> list[tuple[int, bytes]]:
         if not accepted:
@@ -218,7 +223,7 @@ class Intake:
         sequences = self._carry.insert([(made.key, made.raw) for made in accepted], ingress)
         if self._log is not None and self._log.opened() == before:
             self._open(list(zip(sequences, accepted, strict=True)), via, now)
-            self._log.set_opened(sequences[-1])
+            self._looked_at(sequences[-1])
         return list(zip(sequences, (made.key for made in accepted), strict=True))
 
     # --- open and log ---
@@ -230,9 +235,9 @@ class Intake:
             self._log.set_opened(0)
 
     def leave(self, channel: bytes) -> None:
-        """Leave a channel."""
+        """Leave a channel; of a sealed one the keys go."""
         if self._log is not None:
-            self._log.leave(channel)
+            self.sealing.leave(channel)
 
     @property
     def behind(self) -> bool:
@@ -245,7 +250,12 @@ class Intake:
             return
         rows = self._carry.after(self._log.opened(), STEP_BUDGET)
         self._open(_parsed(rows), "carry", now)
-        self._log.set_opened(rows[-1][0] if rows else self._carry.last_sequence())
+        self._looked_at(rows[-1][0] if rows else self._carry.last_sequence())
+
+    def _looked_at(self, sequence: int) -> None:
+        """All up to this one was looked at, unless what was found there brought a key: then it begins anew."""
+        if self._log is not None and not self.sealing.has_new:
+            self._log.set_opened(sequence)
 
     def release(self, now: Now) -> None:
         """Show what was held aside and whose time has come, unless it expired meanwhile."""
@@ -263,23 +273,56 @@ class Intake:
     def _open(self, envelopes: list[tuple[int, Envelope | Sealed]], via: str, now: Now) -> None:
         if self._log is None:
             return
+        inside = self._unsealed([made for _, made in envelopes if isinstance(made, Sealed)], now)
         opened = []
         for sequence, made in envelopes:
-            if isinstance(made, Sealed) or not self._log.joined(made.post.channel):
+            found = inside.get(made.key) if isinstance(made, Sealed) else made
+            if found is None or (isinstance(found, Envelope) and not self._is_wanted(found)):
                 continue
-            time_ms = made.post.time_ms
+            time_ms = found.post.time_ms
             if time_ms > now.wall_ms + HLC_AHEAD_MS and now.synced and via != OWN:
-                self._log.aside.add(sequence, made.post.author, time_ms - HLC_AHEAD_MS)
+                self._log.aside.add(sequence, found.post.author, time_ms - HLC_AHEAD_MS)
+                inside.pop(made.key, None)
                 continue
-            text = post.parse_text(made.post.body) if made.post.kind == post.KIND_TEXT else None
+            if not self._log.joined(found.post.channel):
+                continue  # an inbox: it has readers, and is shown to nobody
+            text = post.parse_text(found.post.body) if found.post.kind == post.KIND_TEXT else None
             # Who has no time can't say that somebody else's is off.
             seen_ms = now.wall_ms if now.synced else max(now.wall_ms, time_ms)
-            opened.append((made.id, made.post, text, via, seen_ms))
+            opened.append((found.id, found.post, text, via, seen_ms))
         cursors = [cursor for cursor in self._log.insert_many(opened) if cursor is not None]
+        self._log.openings.note([(key, found.id) for key, found in inside.items()])
+        for found in inside.values():
+            self.sealing.read(found, now)
         if cursors:
             self.advanced = cursors[-1]
             # Ours, not the posts': a stamp far ahead must not move us further after a restart than it did before.
             self._log.set_last_hlc(self._clock.last)
+
+    def _is_wanted(self, made: Envelope) -> bool:
+        """Whether a public post is of a channel that is joined; a sealed one has none."""
+        channel = made.post.channel
+        if self._log is None or not self._log.joined(channel):
+            return False
+        if self.sealing.is_sealed(channel):
+            self.sealing.in_clear += 1
+            return False
+        return True
+
+    def _unsealed(self, sealed: list[Sealed], now: Now) -> dict[bytes, Inside]:
+        """The posts inside these that we can read and that are right, by the envelope's key."""
+        found = {
+            key: inside
+            for key, inside in self.sealing.open(sealed, now).items()
+            if self._is_author(inside.post.author) and self.sealing.admits(inside)
+        }
+        checks = [post.check(inside.post, inside.id, inside.signature) for inside in found.values()]
+        signed = self._verify_many(checks) if checks else []
+        right = {key: inside for (key, inside), holds in zip(found.items(), signed, strict=True) if holds}
+        for inside in right.values():
+            _remember(self._admitted, inside.post.author, now.mono_ms, ADMITTED_MAX)
+            self._clock.observe(inside.post.hlc, now.wall_ms)
+        return right
 
 
 def _parsed(rows: list[tuple[int, bytes]]) -> list[tuple[int, Envelope | Sealed]]:

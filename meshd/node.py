@@ -105,7 +105,7 @@ class Node:
         self.intake = Intake(self.carry, self.log, self.keyset, self.clock, self._verify_many)
         self.indexing = Indexing(self.log)
         self.upkeep = Upkeep(self.carry, self.log, self.keyset, self.intake, self.indexing, self.time)
-        self.author = Author(self.log, self.clock, self._entropy) if self.log else None
+        self.author = Author(self.log, self.clock, self._entropy, self.intake.sealing) if self.log else None
         self.exchange = Exchange(self.carry, self.keyset, self.intake, self._send, self._rng, now)
         self.exchange.receipts.follow(self.intake.own_living(now))
 

@@ -51,7 +51,7 @@ def status(node: "Node") -> Document:
             "ok": node.discovery.ok,
             "reason": node.discovery.reason,
         },
-        "exposed": [],
+        "exposed": node.intake.sealing.exposed(),
     }
 
 

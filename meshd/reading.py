@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from meshd import crypto, documents, envelope
 from meshd.answers import Document, Method, Params, Waiting
+from meshd.envelope import Sealed
 from meshd.errors import CallerError, Code
 from meshd.events import Now
 from meshd.limits import READ_ANSWER_SIZE, READ_LIMIT_DEFAULT, READ_LIMIT_MAX, WAIT_MS
@@ -96,11 +97,13 @@ class Reading:
     def _signature(self, row: Row) -> str:
         """`valid`: just verified again. `was-valid`: it was when the post came, but its envelope is no longer here."""
         carry = self._node.carry
-        found = carry.read(list(carry.sequences([row.id[:16]]).values()))
+        sealed = self._node.require_log().openings.envelope_of(row.id)
+        found = carry.read(list(carry.sequences([(sealed or bytes(8) + row.id)[8:24]]).values()))
         for _, raw in found:
             parsed = envelope.parse(raw)
-            if isinstance(parsed, envelope.Envelope) and parsed.id == row.id:
-                if crypto.verify_many([envelope.check(parsed)]) == [True]:
+            held = self._node.intake.sealing.open_again(parsed) if isinstance(parsed, Sealed) else parsed
+            if held is not None and held.id == row.id:
+                if crypto.verify_many([envelope.check(held)]) == [True]:
                     return "valid"
                 raise CallerError(
                     Code.invalid, "what is carried of this post does not verify: the file is damaged"

@@ -3,8 +3,9 @@
 The rule: every hour one pass over what is past its time, in slices of PRUNE_BUDGET so that no event takes long, and
 only while the clock is trusted (`meshtime`). From the set and `carry`: what expired, which rounds leave out already,
 and what expires further ahead than any node accepts (it was taken in while there was no time to judge by). From
-`log`: other people's public posts READABLE_DAYS after their own time, and what was missing and nobody can have any
-more. Own posts stay: their author may want them, and chains go on from them. Inbox keys are moved on to the day.
+`log`: the keys of days that are over, first of all, inbox keys too; what was sealed, once its keep-until is over;
+other people's public posts READABLE_DAYS after their own time, and what was missing and nobody can have any more. Own
+public posts stay: their author may want them, and chains go on from them.
 
 At the end of a pass both journals are emptied, because they keep what was deleted until then.
 """
@@ -16,6 +17,7 @@ from meshd.events import Now
 from meshd.limits import EXPIRY_AHEAD_HOURS_MAX, PRUNE_BUDGET, READABLE_DAYS
 from meshd.post import HOUR_MS
 from meshd.proto.keyset import KeySet
+from meshd.sealing import Sealing
 from meshd.store.carry import Carry
 from meshd.store.log import Log
 
@@ -27,8 +29,8 @@ _SPARE_HOURS = (
 class Retention:
     """Owns how far the pass of this hour has come."""
 
-    def __init__(self, carry: Carry, log: Log | None, keyset: KeySet) -> None:
-        self._carry, self._log, self._keyset = carry, log, keyset
+    def __init__(self, carry: Carry, log: Log | None, keyset: KeySet, sealing: Sealing) -> None:
+        self._carry, self._log, self._keyset, self._sealing = carry, log, keyset, sealing
         self._hour = 0  # of the last pass that was begun
         self._pass: Iterator[None] | None = None
         self.is_through = False  # a pass has just ended: its journals are to be emptied after the commit
@@ -58,6 +60,7 @@ class Retention:
         return now.mono_ms + HOUR_MS - now.wall_ms % HOUR_MS
 
     def _slices(self, hour: int) -> Iterator[None]:
+        self._sealing.erase(hour)
         expired, too_far = hour + 1, hour + EXPIRY_AHEAD_HOURS_MAX + _SPARE_HOURS + 1
         while gone := self._keyset.remove_below(expired.to_bytes(8, "big"), PRUNE_BUDGET):
             self._carry.remove(gone)

@@ -29,7 +29,7 @@ class Upkeep:
     ) -> None:
         self._carry, self._log, self._time = carry, log, time
         self._intake, self._indexing = intake, indexing
-        self.retention = Retention(carry, log, keyset)
+        self.retention = Retention(carry, log, keyset, intake.sealing)
 
     def go_on(self, now: Now) -> None:
         """The next slice of each."""

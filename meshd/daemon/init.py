@@ -17,6 +17,7 @@ from meshd.daemon.home import Home
 from meshd.errors import CallerError, Code
 from meshd.hlc import Clock
 from meshd.ids import COMMONS_KEY, network_id
+from meshd.sealing import Sealing
 from meshd.store import keyslot
 from meshd.store.carry import Carry
 from meshd.store.log import Log
@@ -77,7 +78,7 @@ def create(
     seed = crypto.fresh(entropy, 32)
     Carry.create(home.new(home.carry), keys.carry, network_key, network_kind).close()
     log = Log.create(home.new(home.log), keys.log, seed, name)
-    Author(log, Clock(0), entropy).inbox(time.time_ns() // 1_000_000)
+    Author(log, Clock(0), entropy, Sealing(log)).inbox(time.time_ns() // 1_000_000)
     log.commit()
     log.close()
     keyslot.write(home.path, slot)  # from here on there is a home

@@ -189,13 +189,14 @@ def _id_show(options: argparse.Namespace) -> dict[str, Any]:
     from meshd.author import Author
     from meshd.daemon.init import identity, open_home
     from meshd.hlc import Clock
+    from meshd.sealing import Sealing
 
     home = Home(api.home_path(options.home))
     with home.lock():
         slot = keyslot.read(home.path)
         opened = open_home(home, _stretch(slot, options), slot)
         opened.carry.close()
-        card = Author(opened.log, Clock(0), os.urandom).card(time.time_ns() // 1_000_000)
+        card = Author(opened.log, Clock(0), os.urandom, Sealing(opened.log)).card(time.time_ns() // 1_000_000)
         opened.log.commit()
         opened.log.close()
     return {"v": api.VERSION, **identity(opened.log.seed, opened.log.name), "card": card}

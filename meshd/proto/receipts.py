@@ -20,21 +20,17 @@ class Receipts:
 
     def __init__(self, keyset: KeySet) -> None:
         self._keyset = keyset
-        self._own: OrderedDict[bytes, tuple[bytes, set[int]]] = OrderedDict()  # reference → id, holders
+        self._own: OrderedDict[bytes, tuple[bytes, set[int]]] = OrderedDict()  # reference → key, holders
         self._held: list[bytes] = []
 
     def follow(self, keys: Iterable[bytes]) -> None:
         """Follow posts of our own, by their keys, which are in the set."""
         for key in keys:
-            while self._own and self._is_over(next(iter(self._own.items()))):
+            while self._own and next(iter(self._own.values()))[0] not in self._keyset:
                 self._own.popitem(last=False)
-            self._own[key_reference(key)] = key[8:], set()
+            self._own[key_reference(key)] = key, set()
             if len(self._own) > HELD_POSTS_MAX:
                 self._own.popitem(last=False)
-
-    def _is_over(self, followed: tuple[bytes, tuple[bytes, set[int]]]) -> bool:
-        reference, (identity, _) = followed
-        return bytes(4) + reference[:4] + identity not in self._keyset
 
     def closed(self, link: int) -> None:
         """A link is gone; another will have another number."""
@@ -49,6 +45,6 @@ class Receipts:
             self._held.append(post[0])
 
     def take_held(self) -> list[bytes]:
-        """Ids of own posts that one more peer holds, since this was last asked."""
+        """Keys of own posts that one more peer holds, since this was last asked."""
         held, self._held = self._held, []
         return held

@@ -6,9 +6,9 @@
 
 The rule: nothing but envelopes, in the order of their keys, which is the same on every node: a bundle tells nothing
 of who made it, when, or how the envelopes got there. The tag says to members of the network, and to nobody else,
-which network it is of (another's envelopes verify as well as ours, and would only fill the disk); the random salt keeps
-two bundles of one network from being told to be of one. The check is over all bytes before it and tells whether the
-file is whole. What is cut off or damaged is read up to there: each envelope proves itself.
+which network it is of (another's envelopes verify as well as ours, and would only fill the disk); the random salt
+keeps two bundles of one network from being told to be of one. The check is over all bytes before it and tells whether
+the file is whole. What is cut off or damaged is read up to there: each envelope proves itself.
 
 Only bytes here: who opens files is the daemon.
 """

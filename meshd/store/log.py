@@ -24,7 +24,7 @@ from meshd import crypto
 from meshd.errors import CallerError, Code
 from meshd.ids import envelope_key
 from meshd.post import Post, Text
-from meshd.store import aside, authors, chains, contacts, expiry, search
+from meshd.store import aside, authors, chains, contacts, epochkeys, expiry, openings, search
 from meshd.store.aside import Aside
 from meshd.store.authors import SELF, Authors
 from meshd.store.chains import Arrival, Chains
@@ -64,6 +64,7 @@ _MIGRATIONS = (
     ),
     search.SCHEMA,
     contacts.SCHEMA,
+    (*epochkeys.SCHEMA, *openings.SCHEMA),
 )
 
 
@@ -121,6 +122,7 @@ class Log:
             self.contacts = Contacts(database)
             self._chains = Chains(database)
             self.aside = Aside(database)
+            self.epoch_keys, self.openings = epochkeys.EpochKeys(database), openings.Openings(database)
             self._search = Search(database)
             self._recall()
 
@@ -379,12 +381,15 @@ class Log:
         self._chains.forget()
         self.authors.forget()
         self.aside.forget()
+        self.openings.forget()
         self._search.forget()
         self.contacts.forget()
         self._recall()
 
     def prune(self, readable_from: int, hour: int, budget: int) -> Iterator[None]:
-        """Delete, a slice at each step: others' posts stamped below that HLC, and gaps that stay."""
+        """Delete, a slice at each step: sealed posts not kept past that hour, others' stamped below that HLC, and gaps
+        that stay."""
+        yield from expiry.sealed_posts(self._database, self._chains, self.openings, hour, budget)
         for number in [*self._channels.values(), None]:
             yield from expiry.posts(self._database, self._chains, number, readable_from, budget)
         yield from self._chains.forget_absent(hour, budget)
