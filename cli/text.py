@@ -110,6 +110,8 @@ def status(document: Document) -> Iterator[str]:
         yield inert(f"internet   {document['internet']['state']}")
     for what in document["exposed"]:
         yield inert(f"exposed    {what}")
+    for what in document["alarms"]:
+        yield inert(f"warning    {what}")
     yield f"links      {len(document['links']) or 'none yet'}"
     for link in document["links"]:
         who = link["contact"] or f"peer {link['peer'][:8]}"

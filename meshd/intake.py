@@ -164,10 +164,9 @@ class Intake:
 
     def own_living(self, now: Now) -> list[bytes]:
         """The keys of our own posts that others may come to hold, the newest last."""
-        if (log := self._log) is None:
+        if self._log is None:
             return []
-        keys = log.own_living(now.wall_ms // HOUR_MS, HELD_POSTS_MAX)[::-1]
-        return [log.openings.envelope_of(key[8:]) or key for key in keys]
+        return self._log.own_living(now.wall_ms // HOUR_MS, HELD_POSTS_MAX)[::-1]
 
     def is_untimely(self, short: bytes, now: Now) -> bool:
         """Whether the envelope with this short id was refused for reasons of time less than UNTIMELY_MS ago."""

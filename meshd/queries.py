@@ -52,6 +52,7 @@ def status(node: "Node") -> Document:
             "reason": node.discovery.reason,
         },
         "exposed": node.intake.sealing.exposed(),
+        "alarms": node.intake.sealing.alarms(),
     }
 
 

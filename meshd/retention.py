@@ -17,7 +17,7 @@ from meshd.events import Now
 from meshd.limits import EXPIRY_AHEAD_HOURS_MAX, PRUNE_BUDGET, READABLE_DAYS
 from meshd.post import HOUR_MS
 from meshd.proto.keyset import KeySet
-from meshd.sealing import Sealing
+from meshd.sealing import ERASE_AFTER_HOURS, Sealing
 from meshd.store.carry import Carry
 from meshd.store.log import Log
 
@@ -60,7 +60,9 @@ class Retention:
         return now.mono_ms + HOUR_MS - now.wall_ms % HOUR_MS
 
     def _slices(self, hour: int) -> Iterator[None]:
-        self._sealing.erase(hour)
+        if self._log is not None:
+            self._sealing.erase(hour)
+            self._log.contacts.move_inboxes((hour - ERASE_AFTER_HOURS) // DAY_HOURS)
         expired, too_far = hour + 1, hour + EXPIRY_AHEAD_HOURS_MAX + _SPARE_HOURS + 1
         while gone := self._keyset.remove_below(expired.to_bytes(8, "big"), PRUNE_BUDGET):
             self._carry.remove(gone)
@@ -69,7 +71,6 @@ class Retention:
             self._carry.remove(gone)
             yield
         if self._log is not None:
-            self._log.contacts.move_inboxes((hour - 1) // DAY_HOURS)  # an hour after the day: clocks differ
             readable_from = (hour - READABLE_DAYS * 24) * HOUR_MS << 16
             for _ in self._log.prune(readable_from, hour, PRUNE_BUDGET):
                 yield

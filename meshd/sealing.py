@@ -190,6 +190,15 @@ class Sealing:
             " those days; earlier ones are erased"
         ]
 
+    def alarms(self) -> list[str]:
+        """What somebody should know, who thinks that a group is closed."""
+        if not self.in_clear:
+            return []
+        posts = "a post" if self.in_clear == 1 else f"{self.in_clear} posts"
+        return [
+            f"{posts} in the clear came for a group of yours and went unshown: somebody gave the group's id away"
+        ]
+
 
 def _post_in(opened: Opened, sealed: Sealed) -> Inside | None:
     """The post in an opened content; None if what is inside does not belong there."""

@@ -44,7 +44,7 @@ STATUS = {
                "since": "2026-11-22T13:00:00Z", "direction": "out"}],
     "counts": {"posts": 10, "envelopes": 12, "channels": 2}, "clock": {"state": "ok", "off_s": 0, "advice": ""},
     "disk": {"full": False, "evicted": 0},
-    "internet": None, "discovery": {"mode": "announce", "ok": True, "reason": ""}, "exposed": [],
+    "internet": None, "discovery": {"mode": "announce", "ok": True, "reason": ""}, "exposed": [], "alarms": [],
 }  # fmt: skip
 
 

@@ -133,6 +133,7 @@ class Status(TypedDict):
     internet: dict[str, str] | None
     discovery: Discovery
     exposed: list[str]
+    alarms: list[str]
 
 
 class Identity(TypedDict):
