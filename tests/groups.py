@@ -9,7 +9,7 @@ from typing import Any
 from meshd import daykeys, envelope, post
 from meshd.envelope import Sealed
 from meshd.post import HOUR_MS
-from tests.homes import Home
+from tests.homes import Home, Table, linked
 from tests.wire import WALL_MS, Author
 
 GROUP = b"g" * 16
@@ -57,3 +57,25 @@ def parsed(raw: bytes) -> Sealed:
     found = envelope.parse(raw)
     assert isinstance(found, Sealed)
     return found
+
+
+def members(table: Table, count: int = 1) -> list[Home]:
+    """New homes that are in the group."""
+    made = [table.home() for _ in range(count)]
+    for home in made:
+        join(home)
+    return made
+
+
+def bring(home: Home, *raws: bytes) -> None:
+    """Somebody gives this and goes."""
+    giver = linked(home, 1)
+    giver.give(*raws)
+    assert giver.is_open
+    home.table.cut(giver, giver.link)
+    home.table.settle()
+
+
+def shown(home: Home) -> list[str]:
+    """What `read` shows of the group."""
+    return home.texts("group:kitchen")
