@@ -280,8 +280,9 @@ class Log:
         return self._chains.last_of(self._number(channel), SELF)
 
     def own_living(self, hour: int, limit: int) -> list[bytes]:
-        """The keys of our newest posts that are kept past this hour."""
-        return [envelope_key(*each) for each in self._chains.living(SELF, hour, limit)]
+        """The keys of the envelopes of our newest posts that are kept past this hour."""
+        living = self._chains.living(SELF, hour, limit)
+        return [self.openings.envelope_of(post) or envelope_key(until, post) for until, post in living]
 
     def heads(self, channel: bytes, limit: int, since_hlc: int = 0) -> list[bytes]:
         """Ids of posts in a channel without a known child, stamped then or later, newest first."""
