@@ -12,7 +12,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from meshd import documents, invite, queries
+from meshd import documents, invite, people, queries
 from meshd.answers import Document, Method, Params, Waiting
 from meshd.author import Draft
 from meshd.carrying import Carrying
@@ -108,12 +108,16 @@ class Commands:
 
     def go_on(self, now: Now) -> None:
         """Answer those whose answer is there, or whose time is up."""
-        keys, log = self._node.exchange.receipts.take_held(), self._node.log
-        if keys and log is not None:
-            held = log.openings.posts_of(keys)
-            self._held.update(held)
-            if not self._node.room.is_full:
-                log.count_held(held, others=1)
+        held, log = self._node.exchange.receipts.take_held(), self._node.log
+        if held and log is not None:
+            is_contact = {link: self._node.recognition.contact(link) is not None for _, link in held}
+            for contacts in (0, 1):
+                posts = log.openings.posts_of(
+                    [key for key, link in held if is_contact[link] == bool(contacts)]
+                )
+                self._held.update(posts)
+                if not self._node.room.is_full:
+                    log.count_held(posts, contacts, 1 - contacts)
         for number, waiting in list(self._waiting.items()):
             try:
                 answer = waiting.ready(now)
@@ -325,6 +329,10 @@ class Commands:
         found = [link for link in there if str(node.addresses[link]) == who]
         if not found and _ID_PREFIX.fullmatch(who):
             found = [link for link, session in there.items() if session.link_key.hex().startswith(who)]
+        if not found and (identity := self._known(who)) is not None:
+            found = [link for link in there if node.recognition.contact(link) == identity]
+            if not found:
+                raise CallerError(Code.no_peers, f"there is no link to {who} now")
         if len(found) > 1:
             listed = ", ".join(
                 f"{there[link].link_key.hex()[:12]} ({node.addresses[link]})" for link in found
@@ -335,6 +343,13 @@ class Commands:
                 raise CallerError(Code.no_peers, f"there is no link to {who} now; see: mesh peer list")
             raise CallerError(Code.not_found, f"there is no peer {who}; see: mesh status")
         return found[0]
+
+    def _known(self, who: str) -> bytes | None:
+        """The identity of a person that a caller means, if there is such a one."""
+        try:
+            return people.find(self._node.require_log(), who)
+        except CallerError:
+            return None
 
     def _sync(self, params: Params, now: Now) -> Document | Waiting:
         exchange = self._node.exchange

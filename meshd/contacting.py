@@ -57,6 +57,7 @@ class Contacting:
         name = checked_petname(params["name"]) if "name" in params else known.petname
         self._put(log, known._replace(petname=name, is_added=True))
         _keep_inbox(log, shown)
+        self._node.recognition.again()
         return _contacts(log, shown.identity)
 
     def _verify(self, params: Params, now: Now) -> Document:
@@ -70,6 +71,7 @@ class Contacting:
             _keep_inbox(log, shown)
         if "words" in params or "card" in params:
             self._put(log, known._replace(is_verified=True))
+            self._node.recognition.again()
         return _contacts(log, known.identity, {"fingerprint": fingerprint(known.identity)})
 
     def _vouch(self, params: Params, now: Now) -> Document:
@@ -92,6 +94,7 @@ class Contacting:
     def _block(self, params: Params, is_blocked: bool) -> Document:
         log, known = self._named(params)
         self._put(log, known._replace(is_blocked=is_blocked))
+        self._node.recognition.again()
         return _contacts(log, known.identity)
 
     def _put(self, log: Log, contact: Contact) -> None:

@@ -114,6 +114,17 @@ def x25519(secret: bytes, public: bytes) -> bytes:
         raise PeerError("public key of low order") from error
 
 
+def shared_by_identities(secret: bytes, public: bytes) -> bytes:
+    """The 32 bytes that two identities share: X25519 of our Ed25519 secret (64) and another's public key (32), both
+    converted to the other form of the curve (RFC 7748, section 4.1). PeerError if that key is no valid point.
+    """
+    _require(secret, _SECRET_SIZE)
+    if not is_valid_point(public):
+        raise PeerError("an identity that is no valid point")
+    converted = bindings.crypto_sign_ed25519_pk_to_curve25519(public)
+    return x25519(bindings.crypto_sign_ed25519_sk_to_curve25519(secret), converted)
+
+
 def chacha20poly1305_encrypt(key: bytes, nonce: bytes, ad: bytes, text: bytes) -> bytes:
     """`text` encrypted, 16 bytes longer; `nonce` is 12 bytes, never used twice under one key (RFC 8439)."""
     return bindings.crypto_aead_chacha20poly1305_ietf_encrypt(text, ad, nonce, key)

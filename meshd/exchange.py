@@ -20,10 +20,13 @@ from meshd.intake import Intake
 from meshd.limits import (
     ANNOUNCED_MAX,
     ANSWER_MS,
+    CONTACT_FACTOR,
+    ENVELOPE_SIZE_MAX,
     EXPIRES_SOON_S,
     EXPIRY_AHEAD_HOURS_MAX,
     EXPLORE_MS,
     JITTERED_ROUND_OF,
+    MESSAGE_SIZE_MAX,
     RECONCILE_FRAME_SIZE,
     REFERENCES_MAX,
     WANTED_MS,
@@ -36,6 +39,7 @@ from meshd.proto.keyed import KeyedRounds
 from meshd.proto.keyset import KeySet
 from meshd.proto.message import (
     SHORT_ID_SIZE,
+    VERSION,
     Give,
     Gone,
     Have,
@@ -107,13 +111,16 @@ class Exchange:
         count, fingerprint = len(self._keyset) - first, self._keyset.fingerprint(first, len(self._keyset))
         return Holding(floor_hour, count, fingerprint)
 
-    def greet(self, link: int, now: Now) -> Holding:
-        """What to tell a link in our hello; what comes from now on is for it too, once its session is open."""
+    def greet(self, link: int, now: Now) -> Hello:
+        """Our hello for a link; what comes from now on is for it too, once its session is open."""
         self._outflows[link] = Outflow(now.mono_ms)
         self._inflows[link] = Inflow(now.mono_ms)
         self.tree.opened(link)
-        self._told[link] = self.holding(now)
-        return self._told[link]
+        told = self._told[link] = self.holding(now)
+        wall_hour = now.wall_ms // HOUR_MS if now.synced else 0
+        return Hello(
+            bytes((VERSION,)), 0, wall_hour, told.floor_hour, ENVELOPE_SIZE_MAX, MESSAGE_SIZE_MAX, *told[1:]
+        )
 
     def opened(self, link: int, hello: Hello, handshake_hash: bytes, *, dialled: bool, now: Now) -> None:
         """A session is open: the side whose hello told of more asks first, the dialler if both told of as many."""
@@ -126,6 +133,11 @@ class Exchange:
         )
         self.rounds.opened(link, ask=ask, mono_ms=now.mono_ms)
         self.keyed.opened(link, handshake_hash, dialled=dialled, mono_ms=now.mono_ms)
+
+    def recognised(self, link: int) -> None:
+        """A contact is behind this link: more may come, and go, unasked."""
+        self._outflows[link].bucket.widen(CONTACT_FACTOR)
+        self._inflows[link].bucket.widen(CONTACT_FACTOR)
 
     def closed(self, link: int, now: Now) -> None:
         """A session is gone, with all that was queued for it."""

@@ -184,6 +184,7 @@ TURN_SIZE = (
 PUSH_MINUTE = 60  # envelopes a minute that one link may push unasked: more than a lively channel has
 PUSH_SIZE_MINUTE = 2 * 1024 * 1024  # bytes a minute, likewise; a bucket holds as many
 PUSH_BURST = 300  # envelopes that a full bucket holds
+CONTACT_FACTOR = 10  # times as much of all three where a contact is behind the link
 RECEIVED_FACTOR = 2  # how much more the receiver's bucket holds: a stream that stalls delivers at once
 LATE_MAX = (
     1024  # announced instead of pushed and not there yet: what a peer takes in within a fifth of a second

@@ -72,6 +72,14 @@ class MeshTime:
         if len(self._said) > HELLOS_MAX:
             self._said.popitem(last=False)
 
+    def recognised(self, link: int, identity: bytes) -> None:
+        """The hello of this link was that of a contact."""
+        said = self._said.pop(link, None)
+        if said is not None:
+            self._said.pop(identity, None)
+            self._said[identity] = said._replace(is_contact=True)
+            self._weighed_ms = None
+
     def confirm(self) -> None:
         """The user says that this machine's clock is right. CallerError(refused) if it can't be."""
         now = self._machine

@@ -6,8 +6,9 @@ are given the same events, times and randomness do the same. Each event is one t
 `log` still writes; answers, and the hint that the log has grown, come when both are on the disk. Effects are hints:
 readers go on from a cursor in the log.
 
-This file owns the links: which exist, whom they lead to, when they end. What is said over an open link is
-`exchange`'s, what is taken in `intake`'s, whom to dial `proto.peers`', and what clients ask for `commands`'.
+This file owns the links: which exist, where they lead, when they end. Which may stay is `door`'s, who is behind them
+`recognition`'s, what is said over an open one `exchange`'s, what is taken in `intake`'s, whom to dial `proto.peers`',
+and what clients ask for `commands`'.
 
 A peer that breaks the protocol is dealt with in `_on_bytes`, or in `_go_on` if its question had to wait, and nowhere
 else: its link is closed.
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 from meshd import crypto
 from meshd.author import Author
 from meshd.commands import Commands
+from meshd.door import Door
 from meshd.errors import CallerError, Code, DiskFull, PeerError
 from meshd.events import (
     Advanced,
@@ -41,23 +43,23 @@ from meshd.events import (
     Now,
     PeerFound,
     PeerLost,
-    Renew,
     SendBytes,
     Stopping,
 )
 from meshd.exchange import Exchange
 from meshd.hlc import Clock
-from meshd.ids import Address, dialable, discovery_tag, link_psk
+from meshd.ids import Address, link_psk
 from meshd.indexing import Indexing
 from meshd.intake import Intake
-from meshd.limits import ENVELOPE_SIZE_MAX, HALF_OPEN_MAX, MESSAGE_SIZE_MAX
+from meshd.limits import HALF_OPEN_MAX
 from meshd.meshtime import MeshTime
-from meshd.post import HOUR_MS
+from meshd.presence import Presence
 from meshd.proto import message as msg
 from meshd.proto import slots
 from meshd.proto.keyset import KeySet
-from meshd.proto.peers import Peers, crossed
+from meshd.proto.peers import Peers
 from meshd.proto.session import Session, State
+from meshd.recognition import Recognition
 from meshd.room import Room
 from meshd.store.carry import Carry
 from meshd.store.log import Log
@@ -94,7 +96,7 @@ class Node:
         self.opened_ms: dict[int, int] = {}  # wall time at which each open session opened
         self.listening: tuple[Address, ...] = ()
         self.discovery = DiscoveryState("off", False, "not started")
-        self._instance, self._static = "", (b"", b"")
+        self.presence, self.door = Presence(carry.network_key, entropy), Door(self)
         self._now = now
         self._effects: list[Effect] = []
 
@@ -106,6 +108,7 @@ class Node:
         self.indexing = Indexing(self.log)
         self.upkeep = Upkeep(self.carry, self.log, self.keyset, self.intake, self.indexing, self.time)
         self.author = Author(self.log, self.clock, self._entropy, self.intake.sealing) if self.log else None
+        self.recognition = Recognition(self.log, self._entropy, self._send)
         self.exchange = Exchange(self.carry, self.keyset, self.intake, self._send, self._rng, now)
         self.exchange.receipts.follow(self.intake.own_living(now))
 
@@ -173,10 +176,10 @@ class Node:
         if not self.room.is_full:
             self.upkeep.go_on(now)
         for link, wrong in self.exchange.tick(now):
-            self._hang_up(link, wrong)
+            self.hang_up(link, wrong)
         for link, session in list(self.sessions.items()):
             if now.mono_ms >= session.next_deadline() and (reason := session.tick(now.mono_ms)) is not None:
-                self._hang_up(link, reason)
+                self.hang_up(link, reason)
         links = self.sessions.values()
         for address in self.peers.due(slots.room(links), slots.wish(links), now.mono_ms):
             self.emit(Dial(address))
@@ -193,7 +196,7 @@ class Node:
         it was not to be sent, so they end; they come again, and are given what is here."""
         self._effects = self.room.ran_out(event, self._effects, self._now.mono_ms)
         for link in list(self.sessions):
-            self._hang_up(link, "the disk is full")
+            self.hang_up(link, "the disk is full")
         self._load(self._now)
         self.intake.is_shut = True
         if isinstance(event, Command | CommandBatch) and not self.room.is_carried:
@@ -226,40 +229,25 @@ class Node:
     def _on_opened(self, event: LinkOpened) -> None:
         half_open = [link for link, session in self.sessions.items() if session.state is not State.OPEN]
         if len(half_open) >= HALF_OPEN_MAX:  # the oldest goes: an honest handshake takes milliseconds
-            self._hang_up(half_open[0], "too many links in the handshake")
+            self.hang_up(half_open[0], "too many links in the handshake")
         self.addresses[event.link] = event.address
         if event.dialled:
             self.peers.dialled(event.address, event.link)
         self.sessions[event.link] = Session(
             dialled=event.dialled,
-            static=self._static,
+            static=self.presence.link_keys,
             psk=self._psk,
             entropy=self._entropy,
             mono_ms=self._now.mono_ms,
             greeting=lambda: self._greeting(event.link),
-            unwanted=lambda link_key: self._unwanted(event.link, link_key),
+            unwanted=lambda link_key: self.door.unwanted(event.link, link_key),
         )
 
     def _greeting(self, link: int) -> tuple[msg.Message, ...]:
-        """Hello, and as many tags as there could be contacts: nobody is recognised yet, so all are random."""
-        floor_hour, count, fingerprint = self.exchange.greet(link, self._now)
-        wall_hour = self._now.wall_ms // HOUR_MS if self._now.synced else 0
-        versions = bytes((msg.VERSION,))
-        hello = msg.Hello(
-            versions, 0, wall_hour, floor_hour, ENVELOPE_SIZE_MAX, MESSAGE_SIZE_MAX, count, fingerprint
-        )
-        return hello, msg.Tags(self._entropy(msg.TAGS_SIZE))
-
-    def _unwanted(self, link: int, link_key: bytes) -> str | None:
-        """Why the dialler should hang up on the peer whose link key it just learned."""
-        if link_key == self._static[0]:
-            self.peers.same_as(link, None)
-            return "that is this node itself"
-        for other, session in self.sessions.items():
-            if other != link and session.link_key == link_key and session.state is not State.CLOSED:
-                self.peers.same_as(link, other)
-                return "there is a link to that peer already"
-        return None
+        """Hello, and tags by which contacts know us."""
+        session = self.sessions[link]
+        tags = self.recognition.greet(link, session.handshake_hash, dialled=session.dialled)
+        return self.exchange.greet(link, self._now), tags
 
     def _on_bytes(self, event: BytesReceived) -> None:
         link, now = event.link, self._now
@@ -273,45 +261,31 @@ class Node:
                 if link not in self.sessions:
                     return
         except PeerError as error:
-            self._hang_up(link, str(error))
+            self.hang_up(link, str(error))
             return
         if session.hung_up is not None:
-            self._hang_up(link, session.hung_up)
+            self.hang_up(link, session.hung_up)
 
     def _on_message(self, link: int, session: Session, message: msg.Message, via: str) -> None:
         match message:
             case msg.Hello(versions) if msg.VERSION not in versions:
-                self._hang_up(link, "no common version", bye=msg.BYE_VERSION)
+                self.hang_up(link, "no common version", bye=msg.BYE_VERSION)
             case msg.Hello():
-                self._on_hello(link, session, message)
+                pass  # tags follow
+            case msg.Tags(tags):
+                self.recognition.heard(link, tags)
+                if link not in self.opened_ms and session.hello is not None:
+                    self._on_greeted(link, session, session.hello)
+            case msg.Proof():
+                self._on_proof(link, message)
             case msg.Bye(reason):
                 known = reason < len(msg.BYE_REASONS)
-                self._hang_up(link, msg.BYE_REASONS[reason] if known else "the peer said bye")
-            case msg.Tags():
-                pass  # recognition needs contacts; until there are any, all tags are random
+                self.hang_up(link, msg.BYE_REASONS[reason] if known else "the peer said bye")
             case _:
                 self.exchange.receive(link, message, via, self._now)
 
-    def _on_hello(self, link: int, session: Session, hello: msg.Hello) -> None:
-        for other, old in list(self.sessions.items()):
-            if other == link or old.state is not State.OPEN or old.link_key != session.link_key:
-                continue
-            keep = crossed(
-                self._static[0],
-                session.link_key,
-                old_dialled=old.dialled,
-                new_dialled=session.dialled,
-                old_age_ms=self._now.mono_ms - old.since_ms,
-            )
-            if keep == "old":
-                self.peers.same_as(link, other)
-                self._hang_up(link, "a second link to the same peer", bye=msg.BYE_DUPLICATE)
-                return
-            if keep == "new":
-                self.peers.same_as(other, link)
-                self._hang_up(other, "a second link to the same peer", bye=msg.BYE_DUPLICATE)
-        if not self._make_room(link, session):
-            self._hang_up(link, "no room for another link", bye=msg.BYE_FULL)
+    def _on_greeted(self, link: int, session: Session, hello: msg.Hello) -> None:
+        if not self.door.admit(link, self._now.mono_ms):
             return
         self.time.heard(link, hello.wall_hour, self._now.mono_ms)
         self._now = self.time.read(None)  # it may be the first who tells us
@@ -319,15 +293,13 @@ class Node:
         self.peers.opened(link, self._now.mono_ms)
         self.exchange.opened(link, hello, session.handshake_hash, dialled=session.dialled, now=self._now)
 
-    def _make_room(self, link: int, session: Session) -> bool:
-        """Let a link that brings less go, if this new one needs its place; False if it finds none."""
-        links = {n: old for n, old in self.sessions.items() if old.state is State.OPEN and n != link}
-        useful, typed = self.exchange.usefulness, self.peers.is_typed
-        others = [slots.Slot(n, old, useful(n), typed(n)) for n, old in links.items()]
-        fits, least = slots.making_room(others, dialled=session.dialled, mono_ms=self._now.mono_ms)
-        if least is not None:
-            self._hang_up(least, "it made room for another link", bye=msg.BYE_DONE)
-        return fits
+    def _on_proof(self, link: int, proof: msg.Proof) -> None:
+        identity = self.recognition.proved(link, proof)
+        if identity is not None:
+            self.time.recognised(link, identity)
+            self.exchange.recognised(link)
+            if self.log is not None and not self.room.is_full:
+                self.log.contacts.met(identity)
 
     def _send(self, link: int, message: msg.Message) -> None:
         session = self.sessions.get(link)
@@ -344,7 +316,7 @@ class Node:
             if not session.has_room() or not self.exchange.giving.fill(link, self._now):
                 return
 
-    def _hang_up(self, link: int, reason: str, *, bye: int | None = None) -> None:
+    def hang_up(self, link: int, reason: str, *, bye: int | None = None) -> None:
         """Close a link from our side."""
         session = self.sessions.get(link)
         if session is None:
@@ -364,37 +336,32 @@ class Node:
         self.addresses.pop(link)
         self.opened_ms.pop(link, None)
         self.exchange.closed(link, self._now)
+        self.recognition.closed(link)
         self.peers.closed(link, reason, self._now.mono_ms)
 
     def drop_address(self, address: Address) -> bool:
         """Give up an address that was typed in, and close its link; False if it is unknown."""
         target = self.peers.drop(str(address))
         if target is not None and target.link is not None:
-            self._hang_up(target.link, "given up", bye=msg.BYE_DONE)
+            self.hang_up(target.link, "given up", bye=msg.BYE_DONE)
         return self.carry.drop_address(str(address))
 
     def close_all(self, bye: int, reason: str) -> None:
         """Say bye to everybody; `reason` is what our own side is told."""
         for link, session in list(self.sessions.items()):
             said = bye if session.state is State.OPEN else None
-            self._hang_up(link, reason, bye=said)
+            self.hang_up(link, reason, bye=said)
 
     # --- networks ---
 
     def _renew(self) -> None:
-        """Become somebody else: what one network saw of us is of no use on the next (protocol.md, "Renewal")."""
+        """What one network saw of us is of no use on the next."""
         self.close_all(msg.BYE_MOVED, "this laptop changed networks")
-        self._static = crypto.x25519_keypair(crypto.fresh(self._entropy, 32))
-        self._instance = crypto.fresh(self._entropy, 16)[:8].hex()
-        host = crypto.fresh(self._entropy, 16)[:8].hex()
         self.peers.network_changed(self._now.mono_ms)
-        self.emit(Renew(self._instance, host, discovery_tag(self.carry.network_key, self._instance)))
+        self.emit(self.presence.renew())
 
     def _on_found(self, event: PeerFound) -> None:
-        if event.instance == self._instance:
-            return
-        if event.tag != discovery_tag(self.carry.network_key, event.instance):
-            return
-        addresses = [address for address in event.addresses if dialable(address)]
-        first = self._instance < event.instance
-        self.peers.found(event.instance, addresses, first=first, mono_ms=self._now.mono_ms)
+        addresses = self.presence.fellow(event)
+        if addresses is not None:
+            first = self.presence.instance < event.instance
+            self.peers.found(event.instance, addresses, first=first, mono_ms=self._now.mono_ms)

@@ -6,7 +6,7 @@ is what this node knows and no more.
 
 from typing import TYPE_CHECKING, Any
 
-from meshd import documents
+from meshd import documents, people
 from meshd.events import Now
 from meshd.ids import network_id
 from meshd.proto.session import Session, State
@@ -30,7 +30,7 @@ def status(node: "Node") -> Document:
         "links": [
             {
                 "peer": session.link_key.hex(),
-                "contact": None,
+                "contact": contact(node, link),
                 "address": str(node.addresses[link]),
                 "since": documents.rfc3339(node.opened_ms[link]),
                 "direction": "out" if session.dialled else "in",
@@ -54,6 +54,12 @@ def status(node: "Node") -> Document:
         "exposed": node.intake.sealing.exposed(),
         "alarms": node.intake.sealing.alarms(),
     }
+
+
+def contact(node: "Node", link: int | None) -> str | None:
+    """The name of the contact behind a link, if it is one."""
+    identity = node.recognition.contact(link) if link is not None else None
+    return people.shown(node.log, identity) if identity is not None and node.log is not None else None
 
 
 def clock(node: "Node") -> Document:
@@ -85,19 +91,19 @@ def peers(node: "Node") -> Document:
         if target.link is not None:
             shown.add(target.link)
         state = "this node itself" if target.ours else "dialling" if target.dialling else "waiting"
-        found.append(_peer(str(target.address), session, state, target.reason))
+        found.append(_peer(str(target.address), contact(node, target.link), session, state, target.reason))
     for link, session in node.sessions.items():
         if link not in shown and session.state is State.OPEN:
-            found.append(_peer(str(node.addresses[link]), session, "open", ""))
+            found.append(_peer(str(node.addresses[link]), contact(node, link), session, "open", ""))
     return {"peers": found}
 
 
-def _peer(address: str, session: Session | None, state: str, reason: str) -> Document:
+def _peer(address: str, name: str | None, session: Session | None, state: str, reason: str) -> Document:
     if session is not None:
         state = "open" if session.state is State.OPEN else "handshaking"
     return {
         "address": address,
-        "contact": None,
+        "contact": name,
         "state": state,
         "reason": reason,
         "rtt_ms": session.rtt_ms if session else None,

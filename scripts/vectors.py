@@ -26,6 +26,7 @@ import vectors_names  # noqa: E402
 import vectors_noise  # noqa: E402
 import vectors_posts  # noqa: E402
 import vectors_prekeys  # noqa: E402
+import vectors_recognition  # noqa: E402
 import vectors_reconcile  # noqa: E402
 import vectors_sealed  # noqa: E402
 import vectors_session  # noqa: E402
@@ -45,6 +46,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "session.json": vectors_session.session,
     "discovery.json": vectors_names.discovery,
     "invites.json": vectors_names.invites,
+    "recognition.json": vectors_recognition.recognition,
     "cards.json": vectors_names.cards,
     "bundles.json": vectors_bundles.bundles,
     "prekeys.json": vectors_prekeys.made,

@@ -35,6 +35,7 @@ _VALID: dict[str, msg.Message] = {
         features=2**63 - 1, key_count=1, fingerprint=fixed("fp", 16)
     ),
     "tags": msg.Tags(fixed("tags", 1024)),
+    "proof": msg.Proof(fixed("identity of proof"), fixed("signature of proof", 64)),
     "ping": msg.Ping(1),
     "pong": msg.Pong(2**63 - 1),
     "bye, shutting down": msg.Bye(msg.BYE_DONE),
@@ -59,9 +60,9 @@ _VALID: dict[str, msg.Message] = {
     "a keyed answer": msg.Keyed(1, 1, bytes(20), _REFERENCE, b"\x61"),
 }
 _UNKNOWN = {
-    "kind 12": codec.pack(12, b"anything"),
+    "kind 13": codec.pack(13, b"anything"),
     "kind 127": codec.pack(127),
-    "kind 13, followed by what is no MessagePack": b"\x9f\x0d\xc1\xff",
+    "kind 14, followed by what is no MessagePack": b"\x9f\x0e\xc1\xff",
 }
 # A hello without version 1 is answered with bye, whatever follows its versions.
 _VERSIONS = {
@@ -89,6 +90,8 @@ _REFUSED = {
     "hello with a fingerprint of 15 bytes": codec.pack(*(0, *_HELLO[:-1], bytes(15))),
     "tags of 1 023 bytes": codec.pack(1, bytes(1023)),
     "tags of 1 025 bytes": codec.pack(1, bytes(1025)),
+    "proof of an identity of 31 bytes": codec.pack(12, bytes(31), bytes(64)),
+    "proof with a signature of 65 bytes": codec.pack(12, bytes(32), bytes(65)),
     "reconcile that is neither question nor answer": codec.pack(5, 2, 1, _FLOOR, 0, b"\x61"),
     "have nothing": codec.pack(6, 0, b""),
     "have of 21 bytes": codec.pack(6, 1, bytes(21)),
@@ -196,6 +199,10 @@ class Recording:
         self.carry(acceptor, dialler)  # message 2
         self.carry(dialler, acceptor)  # message 3, hello, tags
         self.carry(acceptor, dialler)  # hello, tags
+        self.say(
+            dialler, msg.Proof(fixed("dialler identity"), fixed("dialler signature", 64))
+        )  # nobody is known
+        self.say(acceptor, msg.Proof(fixed("acceptor identity"), fixed("acceptor signature", 64)))
         asking, asked = dialler.keyset, acceptor.keyset
         initiator = Initiator(asking, _FLOOR, RECONCILE_FRAME_SIZE)
         question: bytes | None = initiator.probe()

@@ -182,6 +182,7 @@ class Home:
         self.table, self.number, self.folder, self.locked = table, number, folder, locked
         self.starts = 0
         self.is_on = False
+        self.skew_ms = 0  # of its own wall clock
         self.effects: list[Effect] = []
         self.dials: list[Address] = []
         self.replies: dict[int, Reply] = {}
@@ -215,7 +216,9 @@ class Home:
         """Let the node have an event; returns its effects, which are carried out already."""
         if not self.is_on:
             return []
-        effects = [effect for part in self.node.handle(event, self.table.now()) for effect in part]
+        now = self.table.now()
+        parts = self.node.handle(event, now._replace(wall_ms=now.wall_ms + self.skew_ms))
+        effects = [effect for part in parts for effect in part]
         for effect in effects:
             match effect:
                 case SendBytes(link, content):

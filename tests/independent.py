@@ -367,6 +367,7 @@ KINDS = {
     0: ("hello", "bytes int int int int int int bytes"), 1: ("tags", "bytes"), 2: ("ping", "int"), 3: ("pong", "int"),
     4: ("bye", "int"), 5: ("reconcile", "int int int int bytes"), 6: ("have", "int bytes"), 7: ("want", "bytes"),
     8: ("give", "int bytes"), 9: ("gone", "bytes"), 10: ("push", "int"), 11: ("keyed", "int int bytes bytes bytes"),
+    12: ("proof", "bytes bytes"),
 }  # fmt: skip
 
 
@@ -389,7 +390,8 @@ def message(raw: bytes) -> tuple[str, list[Slot]]:
     last = slots[-1]
     if isinstance(last, bytes):
         require(name != "hello" or len(last) == 16)
-        require(name != "tags" or len(last) == 1024)
+        require(len(last) == {"tags": 1024, "proof": 64}.get(name, len(last)))
+        require(name != "proof" or (isinstance(slots[0], bytes) and len(slots[0]) == 32))
         unit = {"have": 20, "want": 16, "gone": 16}.get(name)
         if name == "keyed" and isinstance(first := slots[2], bytes) and isinstance(end := slots[3], bytes):
             require(len(first) == len(end) == 20 and first < end)

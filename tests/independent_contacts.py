@@ -1,8 +1,10 @@
 """Cards and recognition, read as `independent` reads the rest: from protocol.md alone."""
 
 from base64 import b32decode
+from hashlib import sha512
 
 from nacl import bindings
+from nacl.exceptions import BadSignatureError
 
 from tests.independent import Close, H, require
 
@@ -18,3 +20,28 @@ def card(text: str) -> tuple[bytes, int, bytes]:
     require(raw[66:] == H("meshd/1 identity words", raw[:66])[:4])
     require(bindings.crypto_core_ed25519_is_valid_point(raw[:32]))
     return raw[:32], raw[32] * 256 + raw[33], raw[34:66]
+
+
+# --- Recognition ---
+
+
+def pair_secret(seed: bytes, ours: bytes, theirs: bytes) -> bytes:
+    """What we, of that seed, share with them."""
+    p = 2**255 - 19
+    y = int.from_bytes(theirs, "little") & (2**255 - 1)
+    u = (1 + y) * pow(1 - y, -1, p) % p
+    shared = bindings.crypto_scalarmult(sha512(seed).digest()[:32], u.to_bytes(32, "little"))
+    return H("meshd/1 pair", shared, min(ours, theirs), max(ours, theirs))
+
+
+def tag(pair: bytes, handshake_hash: bytes, turn: int) -> bytes:
+    return H("meshd/1 recognition", pair, handshake_hash, bytes([turn]), size=16)
+
+
+def proof(identity: bytes, signature: bytes, handshake_hash: bytes, direction: int) -> None:
+    label = b"meshd/1 recognition proof"
+    signed = bytes([len(label)]) + label + handshake_hash + bytes([direction])
+    try:
+        bindings.crypto_sign_open(signature + signed, identity)
+    except BadSignatureError as error:
+        raise Close from error

@@ -63,6 +63,7 @@ class Peer:
         self.sender: Sender | None = None
         self.step = 0
         self.buffer = b""
+        self.greeted: tuple[int, int, Slot] = (0, 0, b"")  # floor hour, count and fingerprint of the hello
         self.challenge = b"" if dials else H("any 32 bytes")
         self.out = b"" if dials else pack(">H", 32) + self.challenge
 
@@ -140,6 +141,10 @@ class Peer:
     def act(self, name: str, slots: list[Slot]) -> None:
         match name, slots:
             case "hello", [_, _, _, int(floor), _, _, int(count), print_]:
+                self.greeted = floor, count, print_
+            case "tags", [_]:
+                self.say(12, H("whoever"), H("whatever") * 2)  # it knows nobody
+                floor, count, print_ = self.greeted
                 own = self.keys(floor_hour(self.wall_ms))
                 theirs, ours = (count, print_), (len(own), reconcile.print_of(own))
                 if theirs != ours and (len(own) > count or (len(own) == count and self.dials)):

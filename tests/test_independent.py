@@ -62,6 +62,25 @@ def test_cards():
             contacts.card(refused["card"])
 
 
+def test_recognition():
+    vector = load("recognition.json")
+    oak, elm = vector["identities"]
+    for ours, theirs in ((oak, elm), (elm, oak)):
+        pair = contacts.pair_secret(b(ours["seed"]), b(ours["identity"]), b(theirs["identity"]))
+        assert pair == b(vector["pair_secret"])
+    session = b(vector["handshake_hash"])
+    for each in vector["tags"]:
+        assert contacts.tag(pair, session, each["turn"]) == b(each["tag"])
+    identities = {each["name"]: b(each["identity"]) for each in vector["identities"]}
+    for each in vector["proofs"]:
+        contacts.proof(identities[each["of"]], b(each["signature"]), session, each["direction"])
+    for each in vector["refused"]:
+        with pytest.raises(other.Close):
+            contacts.proof(
+                b(each["identity"]), b(each["signature"]), b(each["handshake_hash"]), each["direction"]
+            )
+
+
 def test_encoding():
     vector = load("encoding.json")
     for each in vector["valid"]:

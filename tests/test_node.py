@@ -45,8 +45,8 @@ def test_two_homes_link_and_greet(table: Table) -> None:
     ours, theirs = table.link(oak, elm)
     table.settle()
     assert linked(table) == [(0, 1), (1, 1)]
-    assert oak.node.sessions[ours].link_key == elm.node._static[0]
-    assert elm.node.sessions[theirs].link_key == oak.node._static[0]
+    assert oak.node.sessions[ours].link_key == elm.node.presence.link_keys[0]
+    assert elm.node.sessions[theirs].link_key == oak.node.presence.link_keys[0]
     assert oak.node.sessions[ours].handshake_hash == elm.node.sessions[theirs].handshake_hash
 
 
@@ -108,13 +108,13 @@ def test_M08_a_network_change_renews_everything_that_others_saw(table: Table) ->
     oak, elm = table.home(), table.home()
     ours, _ = table.link(oak, elm)
     table.settle()
-    key = oak.node._static[0]
+    key = oak.node.presence.link_keys[0]
     (first,) = [effect for effect in oak.effects if isinstance(effect, Renew)]
     effects = oak.handle(NetworkChanged())
     (second,) = [effect for effect in effects if isinstance(effect, Renew)]
     assert len({first.instance, first.host, second.instance, second.host}) == 4
     assert second.tag == discovery_tag(COMMONS_KEY, second.instance)
-    assert oak.node._static[0] != key
+    assert oak.node.presence.link_keys[0] != key
     assert CloseLink(ours, "this laptop changed networks", True) in effects
     table.settle()
     assert linked(table) == [(0, 0), (1, 0)]

@@ -23,7 +23,7 @@ def test_each_link_counts_once() -> None:
     for link in (1, 2, 1):
         receipts.held_by(link, key_reference(key))
     receipts.held_by(1, bytes(20))
-    assert receipts.take_held() == [key, key]
+    assert receipts.take_held() == [(key, 1), (key, 2)]
     assert receipts.take_held() == []
 
 

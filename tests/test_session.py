@@ -171,8 +171,10 @@ def test_an_unknown_kind_before_hello_is_skipped() -> None:
     assert pair.dialler._writer is not None
     pair.dialler._writer.queue(codec.pack(99, b"from later"), 0)
     pair.dialler.send(hello())
+    pair.dialler._writer.queue(codec.pack(99, b"from later"), 0)
+    pair.dialler.send(GREETING[1])
     pair.run()
-    assert pair.acceptor.state is State.OPEN and pair.got[pair.acceptor] == [hello()]
+    assert pair.acceptor.state is State.OPEN and pair.got[pair.acceptor] == GREETING
 
 
 def test_a_bye_instead_of_hello_is_handed_on() -> None:
@@ -191,12 +193,13 @@ def greeted_by(size: int) -> Pair:
     return pair
 
 
-def test_before_hello_a_message_has_16_kib_at_most() -> None:
+def test_before_tags_a_message_has_16_kib_at_most() -> None:
     pair = greeted_by(GREETING_SIZE_MAX)
     pair.dialler.send(hello())
+    pair.dialler.send(GREETING[1])
     pair.dialler.send(msg.Give(0, bytes(GREETING_SIZE_MAX)))
     pair.run()
-    assert [type(said) for said in pair.got[pair.acceptor]] == [msg.Hello, msg.Give]
+    assert [type(said) for said in pair.got[pair.acceptor]] == [msg.Hello, msg.Tags, msg.Give]
     with pytest.raises(PeerError):
         greeted_by(GREETING_SIZE_MAX + 1)
 
@@ -216,7 +219,7 @@ def test_a_hello_of_other_versions_opens_nothing() -> None:
 
 
 def test_a_hello_of_our_version_among_others_opens() -> None:
-    pair = Pair(dialler=session(1, dialled=True, greeting=[hello(versions=b"\1\2")]))
+    pair = Pair(dialler=session(1, dialled=True, greeting=[hello(versions=b"\1\2"), GREETING[1]]))
     pair.run()
     assert pair.acceptor.state is State.OPEN
 

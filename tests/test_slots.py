@@ -28,8 +28,15 @@ def links(dialled: int, accepted: int, *, age_ms: int = LASTING_MS, asked_for: b
     made = []
     for number, session in enumerate(sessions(dialled, accepted)):
         session.since_ms = NOW_MS - age_ms
-        made.append(Slot(number, session, number, asked_for))
+        made.append(Slot(number, session, number, asked_for, False))
     return made
+
+
+def new(*, dialled: bool = False, is_contact: bool = False) -> Slot:
+    """The link that comes."""
+    (session,) = sessions(int(dialled), int(not dialled))
+    session.since_ms = NOW_MS
+    return Slot(99, session, 0, False, is_contact)
 
 
 def test_few_all_link_to_each_other_and_many_dial_so_many_that_they_are_one_mesh() -> None:
@@ -48,44 +55,90 @@ def test_strangers_in_the_handshake_take_no_room_from_dials() -> None:
 
 
 def test_who_is_accepted_beyond_the_bound_takes_the_place_of_the_least_useful_one_accepted() -> None:
-    assert making_room(links(0, INBOUND_MAX - 1), dialled=False, mono_ms=NOW_MS) == (True, None)
-    assert making_room(links(0, INBOUND_MAX), dialled=False, mono_ms=NOW_MS) == (True, 0)
-    assert making_room(links(3, INBOUND_MAX), dialled=False, mono_ms=NOW_MS) == (True, 3)
-    assert making_room(links(LINKS_MAX - 2, 2), dialled=False, mono_ms=NOW_MS) == (True, LINKS_MAX - 2)
+    assert making_room(links(0, INBOUND_MAX - 1), new(), NOW_MS) == (True, None)
+    assert making_room(links(0, INBOUND_MAX), new(), NOW_MS) == (True, 0)
+    assert making_room(links(3, INBOUND_MAX), new(), NOW_MS) == (True, 3)
+    assert making_room(links(LINKS_MAX - 2, 2), new(), NOW_MS) == (True, LINKS_MAX - 2)
 
 
 def test_links_that_are_young_or_asked_for_stay() -> None:
     for stay in (links(0, INBOUND_MAX, age_ms=LASTING_MS - 1), links(0, INBOUND_MAX, asked_for=True)):
-        assert making_room(stay, dialled=False, mono_ms=NOW_MS) == (False, None)
+        assert making_room(stay, new(), NOW_MS) == (False, None)
 
 
 def test_of_equals_the_younger_one_goes() -> None:
     slots = [slot._replace(usefulness=5) for slot in links(0, INBOUND_MAX)]
     for slot, younger_ms in zip(slots, (3, 1, 2, 8, 5, 6, 7, 4), strict=True):
         slot.session.since_ms -= 8 - younger_ms
-    assert making_room(slots, dialled=False, mono_ms=NOW_MS) == (True, 3)
+    assert making_room(slots, new(), NOW_MS) == (True, 3)
 
 
 def test_what_strangers_dial_never_takes_the_place_of_what_we_dialled() -> None:
-    assert making_room(links(LINKS_MAX, 0), dialled=False, mono_ms=NOW_MS) == (False, None)
+    assert making_room(links(LINKS_MAX, 0), new(), NOW_MS) == (False, None)
 
 
 def test_an_explored_link_takes_a_place_only_where_there_are_links_enough() -> None:
-    assert making_room(links(DIALLED_MIN, LINKS_EASY - DIALLED_MIN - 1), dialled=True, mono_ms=NOW_MS) == (
+    assert making_room(links(DIALLED_MIN, LINKS_EASY - DIALLED_MIN - 1), new(dialled=True), NOW_MS) == (
         True,
         None,
     )
-    assert making_room(links(DIALLED_MIN, LINKS_EASY - DIALLED_MIN), dialled=True, mono_ms=NOW_MS) == (
+    assert making_room(links(DIALLED_MIN, LINKS_EASY - DIALLED_MIN), new(dialled=True), NOW_MS) == (
         True,
         0,
     )
     young = links(DIALLED_MIN, LINKS_EASY - DIALLED_MIN, age_ms=0)
-    assert making_room(young, dialled=True, mono_ms=NOW_MS) == (True, None)
+    assert making_room(young, new(dialled=True), NOW_MS) == (True, None)
 
 
 def test_who_chose_too_few_takes_the_place_of_one_that_was_accepted() -> None:
     full = links(DIALLED_MIN - 1, LINKS_MAX - DIALLED_MIN + 1)
-    assert making_room(full, dialled=True, mono_ms=NOW_MS) == (True, DIALLED_MIN - 1)
+    assert making_room(full, new(dialled=True), NOW_MS) == (True, DIALLED_MIN - 1)
+    assert making_room(links(DIALLED_MIN, LINKS_MAX - DIALLED_MIN, age_ms=0), new(dialled=True), NOW_MS) == (
+        False,
+        None,
+    )
+
+
+def contacts(slots: list[Slot], *numbers: int) -> list[Slot]:
+    """The same, with these links as contacts."""
+    return [slot._replace(is_contact=slot.link in numbers) for slot in slots]
+
+
+def test_a_contact_takes_the_place_of_a_stranger_who_dialled_us_however_young_or_useful() -> None:
+    young = links(0, INBOUND_MAX, age_ms=0)
+    assert making_room(young, new(is_contact=True), NOW_MS) == (True, None)  # beyond what strangers may have
     assert making_room(
-        links(DIALLED_MIN, LINKS_MAX - DIALLED_MIN, age_ms=0), dialled=True, mono_ms=NOW_MS
-    ) == (False, None)
+        links(DIALLED_MIN, LINKS_MAX - DIALLED_MIN, age_ms=0), new(is_contact=True), NOW_MS
+    ) == (
+        True,
+        DIALLED_MIN,
+    )
+
+
+def test_contacts_who_dialled_us_take_no_place_of_strangers_who_do() -> None:
+    slots = contacts(links(0, INBOUND_MAX + 1), 0, 1)
+    assert making_room(slots, new(), NOW_MS) == (True, None)
+    assert making_room(contacts(links(0, INBOUND_MAX + 1), 0), new(), NOW_MS) == (True, 1)
+
+
+def test_no_contact_goes_for_anybody() -> None:
+    accepted = contacts(links(0, LINKS_MAX - DIALLED_MIN), *range(LINKS_MAX))
+    assert making_room(accepted, new(), NOW_MS) == (False, None)
+    assert making_room(accepted, new(is_contact=True), NOW_MS) == (
+        False,
+        None,
+    )  # places that we dial stay ours
+    every = contacts(links(LINKS_MAX, 0), *range(LINKS_MAX))
+    assert making_room(every, new(dialled=True, is_contact=True), NOW_MS) == (False, None)
+
+
+def test_a_contact_whom_we_dial_takes_the_place_of_a_stranger_whom_we_dialled_last() -> None:
+    full = links(DIALLED_MIN, LINKS_MAX - DIALLED_MIN)
+    assert making_room(full, new(dialled=True, is_contact=True), NOW_MS) == (True, DIALLED_MIN)
+    dialled = contacts(full, *range(DIALLED_MIN, LINKS_MAX))
+    assert making_room(dialled, new(dialled=True, is_contact=True), NOW_MS) == (True, 0)
+
+
+def test_what_was_asked_for_stays_even_for_a_contact() -> None:
+    asked = links(0, LINKS_MAX - DIALLED_MIN, asked_for=True)
+    assert making_room(asked, new(is_contact=True), NOW_MS) == (False, None)

@@ -14,6 +14,7 @@
 | 9 | gone | first 16 bytes of ids that were wanted and are not held | 0 |
 | 10 | push | 1: give me what is fresh at once, or 0: announce it to me | 0 |
 | 11 | keyed | 0 from who asks or 1 from who answers, round, two references, negentropy message | 3 |
+| 12 | proof | an identity and its signature, for one who recognised it; else random | 0 |
 
 Lane 0 is control, 1 is free, 2 what is fresh, 3 bulk; lower ones go first. What is announced, wanted and gone is cut
 into messages of one frame each, so that nothing in lane 0 is long.
@@ -28,7 +29,7 @@ from typing import NamedTuple
 
 from meshd import codec
 from meshd.errors import PeerError
-from meshd.ids import REFERENCE_SIZE
+from meshd.ids import ID_SIZE, REFERENCE_SIZE
 from meshd.limits import MESSAGE_SIZE_MAX, REFERENCES_MAX, REFERENCES_PIECE
 
 VERSION = 1
@@ -36,8 +37,9 @@ SHORT_ID_SIZE = 16
 TAG_COUNT = 64
 TAGS_SIZE = TAG_COUNT * 16
 FINGERPRINT_SIZE = 16
+SIGNATURE_SIZE = 64
 
-HELLO, TAGS, PING, PONG, BYE, RECONCILE, HAVE, WANT, GIVE, GONE, PUSH, KEYED = range(12)
+HELLO, TAGS, PING, PONG, BYE, RECONCILE, HAVE, WANT, GIVE, GONE, PUSH, KEYED, PROOF = range(13)
 
 FRESH, LATE = (
     1,
@@ -66,6 +68,13 @@ class Tags(NamedTuple):
     """Recognition tags, 64 × 16 bytes; random where there is nobody to recognise."""
 
     tags: bytes
+
+
+class Proof(NamedTuple):
+    """Who the sender is, for a peer that it recognised; random bytes for any other."""
+
+    identity: bytes
+    signature: bytes
 
 
 class Ping(NamedTuple):
@@ -139,7 +148,7 @@ class Keyed(NamedTuple):
     payload: bytes
 
 
-Message = Hello | Tags | Ping | Pong | Bye | Reconcile | Have | Want | Give | Gone | Push | Keyed
+Message = Hello | Tags | Ping | Pong | Bye | Reconcile | Have | Want | Give | Gone | Push | Keyed | Proof
 
 _KINDS: dict[int, tuple[type[Message], tuple[type, ...]]] = {
     HELLO: (Hello, (bytes, int, int, int, int, int, int, bytes)),
@@ -154,6 +163,7 @@ _KINDS: dict[int, tuple[type[Message], tuple[type, ...]]] = {
     GONE: (Gone, (bytes,)),
     PUSH: (Push, (int,)),
     KEYED: (Keyed, (int, int, bytes, bytes, bytes)),
+    PROOF: (Proof, (bytes, bytes)),
 }
 _NUMBERS = {cls: number for number, (cls, _) in _KINDS.items()}
 _CONTROL_LANE, _FRESH_LANE, _BULK_LANE = 0, 2, 3  # 1 is kept for own groups and contacts
@@ -212,6 +222,8 @@ def _check(message: Message) -> None:
             wrong = len(message.fingerprint) != FINGERPRINT_SIZE
         case Tags(tags):
             wrong = len(tags) != TAGS_SIZE
+        case Proof(identity, signature):
+            wrong = len(identity) != ID_SIZE or len(signature) != SIGNATURE_SIZE
         case Have(fresh, references):
             wrong = fresh not in (0, FRESH, LATE) or not references or bool(len(references) % REFERENCE_SIZE)
             wrong = wrong or len(references) > REFERENCE_SIZE * REFERENCES_MAX

@@ -22,9 +22,16 @@ class Bucket:
 
     def __init__(self, mono_ms: int, factor: int = 1) -> None:
         """Full; `factor` for what it holds."""
+        self._factor = 1  # of what comes in
         self._count_max, self._size_max = PUSH_BURST * factor, PUSH_SIZE_MINUTE * factor
         self._count, self._size = float(self._count_max), float(self._size_max)
         self._filled_ms = mono_ms
+
+    def widen(self, factor: int) -> None:
+        """From now on allow so many times as much, because a contact is behind the link."""
+        self._factor *= factor
+        self._count_max, self._size_max = self._count_max * factor, self._size_max * factor
+        self._count, self._size = self._count * factor, self._size * factor
 
     def is_empty(self, mono_ms: int) -> bool:
         """Whether not even the smallest envelope may pass."""
@@ -45,15 +52,17 @@ class Bucket:
 
     def _fill(self, mono_ms: int) -> None:
         passed_ms, self._filled_ms = mono_ms - self._filled_ms, mono_ms
-        self._count = min(self._count + PUSH_MINUTE * passed_ms / _MINUTE_MS, self._count_max)
-        self._size = min(self._size + PUSH_SIZE_MINUTE * passed_ms / _MINUTE_MS, self._size_max)
+        self._count = min(self._count + PUSH_MINUTE * self._factor * passed_ms / _MINUTE_MS, self._count_max)
+        self._size = min(
+            self._size + PUSH_SIZE_MINUTE * self._factor * passed_ms / _MINUTE_MS, self._size_max
+        )
 
 
 class Inflow:
     """What one link gives us: how much of it unasked, and whether anything else is expected of it."""
 
     def __init__(self, mono_ms: int) -> None:
-        self._bucket = Bucket(mono_ms, RECEIVED_FACTOR)
+        self.bucket = Bucket(mono_ms, RECEIVED_FACTOR)
         self._expected_ms = mono_ms  # until then, what is not pushed was asked for
 
     def expect(self, mono_ms: int) -> None:
@@ -68,7 +77,7 @@ class Inflow:
         """The envelopes of a give that are to be looked at. PeerError if they are cut, as far as that is looked at."""
         if not pushed and self.is_expected(mono_ms):
             return codec.split(envelopes)
-        if self._bucket.is_empty(mono_ms):
+        if self.bucket.is_empty(mono_ms):
             return []
         raws = codec.split(envelopes)
-        return raws[: self._bucket.allow(list(map(len, raws)), mono_ms)]
+        return raws[: self.bucket.allow(list(map(len, raws)), mono_ms)]

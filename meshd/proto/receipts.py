@@ -21,7 +21,7 @@ class Receipts:
     def __init__(self, keyset: KeySet) -> None:
         self._keyset = keyset
         self._own: OrderedDict[bytes, tuple[bytes, set[int]]] = OrderedDict()  # reference → key, holders
-        self._held: list[bytes] = []
+        self._held: list[tuple[bytes, int]] = []
 
     def follow(self, keys: Iterable[bytes]) -> None:
         """Follow posts of our own, by their keys, which are in the set."""
@@ -42,9 +42,9 @@ class Receipts:
         post = self._own.get(reference)
         if post is not None and link not in post[1]:
             post[1].add(link)
-            self._held.append(post[0])
+            self._held.append((post[0], link))
 
-    def take_held(self) -> list[bytes]:
-        """Keys of own posts that one more peer holds, since this was last asked."""
+    def take_held(self) -> list[tuple[bytes, int]]:
+        """Keys of own posts that one more peer holds, and its link, since this was last asked."""
         held, self._held = self._held, []
         return held

@@ -3,8 +3,9 @@
 The accepting side speaks first: 32 random bytes that go into the handshake's prologue, so that a recorded first
 message is good for nobody, without a clock or a cache. Then Noise_XXpsk0, then both sides' hello and tags.
 
-    dialler   CHALLENGED ──challenge──▶ REPLIED ──message 2──▶ GREETING ──hello──▶ OPEN ──bye──▶ CLOSED
-    acceptor  CALLED ──message 1──▶ ANSWERED ──message 3──▶ GREETING ──hello──▶ OPEN ──bye──▶ CLOSED
+    dialler   CHALLENGED ──challenge──▶ REPLIED ──message 2──▶ GREETING ──hello──▶ GREETED ──tags──▶ OPEN
+    acceptor  CALLED ──message 1──▶ ANSWERED ──message 3──▶ GREETING ──hello──▶ GREETED ──tags──▶ OPEN
+                                                                              OPEN ──bye──▶ CLOSED
 
 The rule: before a message authenticates, nothing is sent in answer to it, and any failure is a PeerError with no
 answer at all, so that a prober without the network key learns nothing. The dialler learns the acceptor's link key in
@@ -51,6 +52,7 @@ class State(enum.Enum):
     CALLED = "waiting for message 1"  # acceptor
     ANSWERED = "waiting for message 3"  # acceptor
     GREETING = "waiting for hello"
+    GREETED = "waiting for tags"
     OPEN = "open"
     CLOSED = "closed"
 
@@ -187,13 +189,17 @@ class Session:
         """Sessions answer pings themselves; the rest is for the node, which must see hello first."""
         if self.state is State.GREETING and not isinstance(message, msg.Hello | msg.Bye):
             raise PeerError("a message before hello")
+        if self.state is State.GREETED and not isinstance(message, msg.Hello | msg.Tags | msg.Bye):
+            raise PeerError("a message between hello and tags")
         match message:
             case msg.Hello():
                 if self.state is not State.GREETING:
                     raise PeerError("a second hello")
-                if msg.VERSION in message.versions and self._reader is not None:
-                    self.state, self.since_ms, self.hello = State.OPEN, mono_ms, message
-                    self._reader.message_size_max = MESSAGE_SIZE_MAX
+                if msg.VERSION in message.versions:
+                    self.state, self.hello = State.GREETED, message
+            case msg.Tags() if self.state is State.GREETED and self._reader is not None:
+                self.state, self.since_ms = State.OPEN, mono_ms
+                self._reader.message_size_max = MESSAGE_SIZE_MAX
             case msg.Ping(number):
                 self.send(msg.Pong(number))
                 return None

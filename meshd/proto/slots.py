@@ -2,7 +2,8 @@
 
 The rule: LINKS_MAX open links in all. At least DIALLED_MIN of them are ours to choose, so that nobody who floods us
 with links chooses all our company, and with so many drawn at random any crowd is one mesh; at most INBOUND_MAX are
-accepted from strangers. Few laptops all link to each other: below LINKS_MIN we dial whoever there is.
+accepted from strangers, and the other accepted ones are contacts. A contact takes the place of a stranger, however
+useful, and never goes for one. Few laptops all link to each other: below LINKS_MIN we dial whoever there is.
 
 A link that has no room takes the place of the least useful of its own kind: the one over which the fewest envelopes
 came first lately, and of equals the younger one. Links that are too young to judge stay, and those the user asked for.
@@ -24,6 +25,7 @@ class Slot(NamedTuple):
     session: Session
     usefulness: int  # envelopes that came over it first, lately
     asked_for: bool  # by the user
+    is_contact: bool
 
 
 def room(sessions: Collection[Session]) -> int:
@@ -42,20 +44,29 @@ def _taken(sessions: Collection[Session]) -> int:
     return sum(session.dialled or session.state is State.OPEN for session in sessions)
 
 
-def making_room(others: Sequence[Slot], *, dialled: bool, mono_ms: int) -> tuple[bool, int | None]:
-    """Whether a new link has a place beside these, and the one that goes for it, if one should."""
+def making_room(others: Sequence[Slot], new: Slot, mono_ms: int) -> tuple[bool, int | None]:
+    """Whether a new link has a place beside the others, and the one that goes for it, if one should."""
+    dialled = new.session.dialled
     ours = sum(slot.session.dialled for slot in others)
-    full = len(others) >= LINKS_MAX or (not dialled and len(others) - ours >= INBOUND_MAX)
+    accepted = len(others) - ours
+    strangers = [slot for slot in others if not slot.is_contact and not slot.asked_for]
+    full = len(others) >= LINKS_MAX or (not dialled and accepted >= LINKS_MAX - DIALLED_MIN)
+    if not dialled and not new.is_contact:
+        full = full or sum(not slot.session.dialled and not slot.is_contact for slot in others) >= INBOUND_MAX
     crowded = dialled and ours >= DIALLED_MIN and len(others) >= LINKS_EASY
     if not full and not crowded:
         return True, None
-    kind = dialled and ours >= DIALLED_MIN
-    judged = [
-        slot
-        for slot in others
-        if slot.session.dialled == kind and mono_ms - slot.session.since_ms >= LASTING_MS
-    ]
-    judged = [slot for slot in judged if not slot.asked_for]
+    if new.is_contact:  # the strangers who dialled us go first: those whom we dialled we chose
+        judged = [slot for slot in strangers if not slot.session.dialled]
+        if not judged and (dialled or ours > DIALLED_MIN):
+            judged = [slot for slot in strangers if slot.session.dialled]
+    else:
+        kind = dialled and ours >= DIALLED_MIN
+        judged = [
+            slot
+            for slot in strangers
+            if slot.session.dialled == kind and mono_ms - slot.session.since_ms >= LASTING_MS
+        ]
     if not judged:
         return not full, None
     return True, min(judged, key=lambda slot: (slot.usefulness, -slot.session.since_ms)).link
