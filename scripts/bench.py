@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import bench_backlog
 import bench_growth
+import bench_handshake
 import bench_idle
 import bench_live
 import bench_memory
@@ -51,6 +52,7 @@ BENCHES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "sustained": bench_sustained.run,
     "start": bench_start.run,
     "memory": bench_memory.run,
+    "handshake": bench_handshake.run,
     "panic": bench_panic.run,
 }
 OPTIONAL = {"growth": bench_growth.run, "peers": bench_peers.run}
