@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from meshd import crypto
-from meshd.events import BytesReceived, Effect, LinkClosed, LinkOpened, NetworkChanged, Now, SendBytes
+from meshd.events import BytesReceived, Effect, Event, LinkClosed, LinkOpened, NetworkChanged, Now, SendBytes
 from meshd.ids import COMMONS_KEY, Address
 from meshd.node import Node
 from meshd.store.carry import Carry
@@ -42,7 +42,7 @@ def run() -> Iterator[dict[str, object]]:
                 taken_ms.append((time.perf_counter() - started) * 1000)
                 proven = [node.recognition.contact(link) is not None for node in pair]
                 for node in pair:
-                    node.handle(LinkClosed(link, "enough"), _NOW)
+                    _handle(node, LinkClosed(link, "enough"))
     once_ms = statistics.median(taken_ms[1:])
     same = len(set(moved.values())) == 1
     yield {
@@ -63,8 +63,12 @@ def _node(folder: Path, seed: bytes) -> Node:
     carry = Carry.create(folder / "carry.db", key, COMMONS_KEY, "open", durable=False)
     log = Log.create(folder / "log.db", key, seed, "", durable=False)
     node = Node(carry, log, rng=random.Random(1), entropy=os.urandom, now=_NOW)
-    node.handle(NetworkChanged(), _NOW)
+    _handle(node, NetworkChanged())
     return node
+
+
+def _handle(node: Node, event: Event) -> list[Effect]:
+    return [effect for part in node.handle(event, _NOW) for effect in part]
 
 
 def _know(node: Node, other: bytes, count: int) -> None:
@@ -79,8 +83,8 @@ def _link(pair: list[Node], link: int) -> int:
     """Open a link and let both say all they have to say; how many bytes that was."""
     dialler, acceptor = pair
     waiting: list[tuple[Node, list[Effect]]] = [
-        (acceptor, dialler.handle(LinkOpened(link, _ADDRESS, True), _NOW)),
-        (dialler, acceptor.handle(LinkOpened(link, _ADDRESS, False), _NOW)),
+        (acceptor, _handle(dialler, LinkOpened(link, _ADDRESS, True))),
+        (dialler, _handle(acceptor, LinkOpened(link, _ADDRESS, False))),
     ]
     moved = 0
     while waiting:
@@ -89,5 +93,5 @@ def _link(pair: list[Node], link: int) -> int:
         if content:
             moved += len(content)
             other = acceptor if node is dialler else dialler
-            waiting.append((other, node.handle(BytesReceived(link, content), _NOW)))
+            waiting.append((other, _handle(node, BytesReceived(link, content))))
     return moved
