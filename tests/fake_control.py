@@ -15,6 +15,9 @@ class FakeControl:
     def status(self) -> dict[str, Any]:
         return {"pid": 42}
 
+    def down(self) -> None:
+        pass
+
     def stop(self) -> None:
         self.stopped.append("stop")
 

@@ -203,6 +203,22 @@ async def test_both_families_share_a_random_port() -> None:
     listeners.close()
 
 
+async def test_a_daemon_that_starts_anew_keeps_its_port_until_the_network_changes() -> None:
+    former = Listeners()
+    former.renew()
+    port = former.port
+    former.close()
+    listeners = Listeners((), port)
+    listeners.renew()
+    assert listeners.port == port
+    taken = Listeners((), port)
+    taken.renew()
+    listeners.renew()
+    assert port not in (taken.port, listeners.port)
+    taken.close()
+    listeners.close()
+
+
 @pytest.mark.parametrize("missing", [socket.AF_INET, socket.AF_INET6])
 async def test_one_family_is_enough(missing: int, monkeypatch: pytest.MonkeyPatch) -> None:
     bind = listen._bind

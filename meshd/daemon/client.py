@@ -248,6 +248,7 @@ class Client:
         return {name: value for name, value in result.items() if name != "v"}
 
     def _down(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._rpc.control.down()
         self._stops = True
         return {}
 

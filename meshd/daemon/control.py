@@ -57,6 +57,10 @@ class Control:
             "encrypted": self._start.encrypted,
         }
 
+    def down(self) -> None:
+        """There is no `next`, whatever was asked before."""
+        self.next = None
+
     def stop(self) -> None:
         """End, or go on with `next`."""
         self.ended.set()

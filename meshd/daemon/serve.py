@@ -58,7 +58,7 @@ def serve(home: Home, start: Start, mode: str, on_ready: Callable[[list[str]], N
         try:
             trio.run(_serve, node, links, listener, control, mode, rng, on_ready)
         except BaseException:
-            control.next = None
+            control.down()
             raise
         finally:
             if control.next is None:
@@ -111,5 +111,5 @@ async def _serve(
 async def _watch_signals(control: Control) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
         async for _ in received:
-            control.next = None
+            control.down()
             control.stop()
