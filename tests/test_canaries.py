@@ -142,6 +142,9 @@ def test_D09_no_canary_is_left_anywhere_after_use_and_kill(folder: Path, tmp_pat
     pid = oak.up()
     assert found_in(oak.mesh("read", CHANNEL, "--limit", "100")) == {*TEXTS[:21], NAME, CHANNEL}
     posted(oak.home, TEXTS[21:25])
+    oak.mesh("lock")
+    oak.mesh("unlock", "--passphrase-file", str(oak.passphrase_file))
+    assert not found_in_process(pid)
     end(pid, signal.SIGABRT)
     pid = oak.up()
     with Laptop(tmp_path / "elm") as elm:
