@@ -5,8 +5,9 @@ before what is new is stored, so nothing goes in the event that brought it, in w
 
 - **Bodies** go from the ingress whose bodies fill most; of these sealed ones first, then those with the longest life
   left. Their ids stay in the set, or every round would bring them again.
-- **Own posts** stay. Which are ours is in `log`; a locked node can't know, so it takes bodies only from what came
-  since its start, when nothing of ours did.
+- **Own posts** stay, and those of contacts go when nothing else is left. Which they are is not in carry: it is told by
+  the author, whom only `log` knows. So a locked node takes bodies only from what came since its start, when nothing of
+  ours did.
 - **Ids** go when the set itself is full, from the ingress that has most, those without a body first; and that ingress
   brings nothing new until another has more. Rounds find such ids lacking again: this bound is there for the memory.
 
@@ -16,12 +17,14 @@ An ingress is a host or a bundle (`store.shares`). What came by many hosts of on
 from collections.abc import Callable, Container, Iterable
 from operator import attrgetter
 
-from meshd.limits import CARRY_IDS_MAX, CARRY_SIZE_MAX, EVICTED_AT_ONCE, OWN_KEPT_MAX
+from meshd import crypto, envelope
+from meshd.limits import CARRY_IDS_MAX, CARRY_SIZE_MAX, EVICTED_AT_ONCE
 from meshd.proto.keyset import KeySet
 from meshd.store.carry import Carry
 from meshd.store.log import Log
 from meshd.store.shares import Share
 
+FOREIGN, CONTACT, OWN = range(3)  # how close an envelope is: the closest goes last
 _ids: Callable[[Share], int] = attrgetter("ids")
 _size: Callable[[Share], int] = attrgetter("size")
 
@@ -32,65 +35,82 @@ class Eviction:
     def __init__(self, carry: Carry, log: Log | None, keyset: KeySet) -> None:
         self._carry, self._shares, self._log, self._keyset = carry, carry.shares, log, keyset
         self._since = carry.shares.begun if log is None else 0
-        self._own: dict[bytes, None] | None = None  # ids of our posts, oldest first; None until they matter
+        self._own = crypto.ed25519_keypair(log.seed)[0] if log is not None else b""
+        self._close: dict[int, int] = {}  # arrival sequence → CONTACT or OWN, as far as it was looked at
 
     def refuses(self, via: str) -> bool:
         """Whether what comes this way finds no place in the set, because what came this way before fills it."""
         return len(self._keyset) >= CARRY_IDS_MAX and self._shares.ingress(via) == self._fullest(_ids, ())
 
-    def keep(self, ids: Iterable[bytes]) -> None:
-        """These envelopes are ours."""
-        if self._own is not None:
-            self._own.update(dict.fromkeys(ids))
-            while len(self._own) > OWN_KEPT_MAX:
-                del self._own[next(iter(self._own))]
+    def keep(self, sequences: Iterable[int]) -> None:
+        """What arrived as these is ours."""
+        for sequence in sequences:
+            self._note(sequence, OWN)
 
     def make_room(self, size: int) -> None:
         """For so many more bytes of bodies, and for the ids that are in the set already."""
+        for stays in (CONTACT, OWN):
+            self._free(size, stays)
+            self._thin(stays)
+
+    def _free(self, size: int, stays: int) -> None:
+        """Drop bodies until there is room for so many more bytes; what is as close as `stays` stays."""
         spent: list[int] = []  # ingresses with nothing left that may go
         while (over := self._shares.total.size + size - CARRY_SIZE_MAX) > 0:
             fullest = self._fullest(_size, spent)
             if fullest is None:
-                break
-            if not self._evict(fullest, over):
+                return
+            if not self._evict(fullest, over, stays):
                 spent.append(fullest)
-        spent = []
+
+    def _thin(self, stays: int) -> None:
+        """Drop ids until there are no more than there may be."""
+        spent: list[int] = []
         while (over := len(self._keyset) - CARRY_IDS_MAX) > 0:
             fullest = self._fullest(_ids, spent)
             if fullest is None:
-                break
+                return
             gone = self._carry.forget_evicted(fullest, over)
             for key in gone:
                 self._keyset.remove(key)
-            if not gone and not self._evict(fullest, 1):
+            if not gone and not self._evict(fullest, 1, stays):
                 spent.append(fullest)
 
     def _fullest(self, measure: Callable[[Share], int], spent: Container[int]) -> int | None:
         return self._shares.fullest(measure, since=self._since, without=spent)
 
-    def _evict(self, ingress: int, size: int) -> bool:
-        """Drop bodies of one ingress until so many bytes are free, or the next of them was looked at; False if
-        it has none that may go."""
-        kept = 0
-        while rows := self._carry.evictable(ingress, EVICTED_AT_ONCE, kept):
+    def _evict(self, ingress: int, size: int, stays: int) -> bool:
+        """Drop bodies of one ingress until so many bytes are free, or some were looked at; False if none may go."""
+        limit = EVICTED_AT_ONCE
+        while True:
+            first = self._carry.evictable(ingress, limit)
+            open_ = [sequence for sequence in first if self._close.get(sequence, FOREIGN) < stays]
+            raws = dict(self._carry.read(open_[:EVICTED_AT_ONCE]))
             going = []
-            for sequence, identity, freed in rows:
-                if size <= 0:
-                    break
-                if self._is_own(identity):
-                    kept += 1
-                    continue
-                going.append((sequence, freed))
-                size -= freed
+            for sequence in open_[:EVICTED_AT_ONCE]:
+                if size > 0 and self._closeness(sequence, raws[sequence]) < stays:
+                    going.append((sequence, len(raws[sequence])))
+                    size -= len(raws[sequence])
             if going:
                 self._carry.evict(ingress, going)
                 return True
-        return False
+            if len(first) < limit and len(open_) <= EVICTED_AT_ONCE:
+                return False
+            limit *= 2  # so many that stay are passed over
 
-    def _is_own(self, identity: bytes) -> bool:
-        if self._log is None:
-            return False
-        if self._own is None:
-            newest = self._log.own_living(0, OWN_KEPT_MAX)
-            self._own = dict.fromkeys(key[8:] for key in reversed(newest))
-        return identity in self._own
+    def _closeness(self, sequence: int, raw: bytes) -> int:
+        """Whose an envelope is, as far as it can be told: nobody who is locked can, nor from a sealed one."""
+        if sequence not in self._close and self._log is not None:
+            parsed = envelope.parse(raw)
+            if isinstance(parsed, envelope.Envelope):
+                author = parsed.post.author
+                if author == self._own:
+                    self._note(sequence, OWN)
+                elif self._log.contacts.get(author).is_known:
+                    self._note(sequence, CONTACT)
+        return self._close.get(sequence, FOREIGN)
+
+    def _note(self, sequence: int, closeness: int) -> None:
+        if len(self._close) > self._shares.total.bodies:
+            self._close.clear()  # most of them are no longer carried
+        self._close[sequence] = closeness

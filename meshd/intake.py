@@ -159,7 +159,7 @@ class Intake:
         if not all(self._keyset.insert(each.key) for each in made):
             raise RuntimeError("a post of our own twice")
         stored = self._store(made, OWN, now)
-        self.eviction.keep(each.id for each in made)
+        self.eviction.keep(sequence for sequence, _ in stored)
         return stored
 
     def own_living(self, now: Now) -> list[bytes]:

@@ -121,15 +121,12 @@ FULL_RETRY_MS = 5_000  # how often it is tried again: a person who made room wai
 ROOM_SIZE = 1024 * 1024  # what must fit before anything is written again: a burst of posts, not one page
 
 # Room (protocol.md, "Room")
-CARRY_SIZE_MAX = (
-    2 * 1024**3
-)  # bytes of envelopes: a laptop has them to spare; the file has up to a third more
+CARRY_SIZE_MAX = 2 * 1024**3  # bytes of envelopes: a laptop can spare that; the file has up to a third more
 CARRY_IDS_MAX = 2**20  # ids in the set, with and without bodies: 150 MB of memory
 INGRESSES_MAX = 1024  # hosts of one run that are told apart: who has IPv6 has hosts without end
 
 # Eviction
-EVICTED_AT_ONCE = 256  # envelopes that one look at an ingress goes through: a few milliseconds
-OWN_KEPT_MAX = 65_536  # own posts, the newest, that are not evicted: one every ten seconds for a week
+EVICTED_AT_ONCE = 32  # envelopes that one look at an ingress goes through: a megabyte at most
 
 # Log and RPC
 READ_LIMIT_DEFAULT = 50  # posts a read shows

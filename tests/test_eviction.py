@@ -12,6 +12,7 @@ from meshd.proto import message as msg
 from meshd.proto.keyset import KeySet
 from meshd.store import shares
 from meshd.store.carry import _MIGRATIONS, Carry
+from meshd.store.contacts import Contact
 from meshd.store.db import Database
 from tests.homes import HERE, Home, Stranger, Table
 from tests.homes import key as key_of
@@ -169,7 +170,7 @@ def test_a_carry_of_before_counts_as_one_ingress(tmp_path: Path) -> None:
     carry = Carry(tmp_path / "old", KEY, durable=False)
     assert carry.shares.total == shares.Share(3, 3, 3 * SIZE)
     assert carry.shares.ingress("own") == 0 and carry.shares.ingress("10.0.0.1:5000") == 1
-    assert [sequence for sequence, _, _ in carry.evictable(0, 9)] == [3, 2, 1]
+    assert carry.evictable(0, 9) == [3, 2, 1]
     carry.close()
 
 
@@ -223,6 +224,48 @@ def test_own_posts_stay_and_carry_does_not_tell_which_they_are(
     oak.post("and one")
     assert evicted(oak) == 20 and len(oak.raws()) == 7
     assert len(oak.texts()) == 7
+
+
+def test_contacts_posts_go_when_nothing_else_is_left(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    oak = table.home()
+    oak.log.contacts.put(Contact(Author(4).key, is_added=True))
+    oak.log.contacts.put(Contact(Author(5).key, is_added=True, is_blocked=True))
+    oak.post("mine", keep="7d")
+    stranger = Stranger(oak)
+    table.settle()
+    friends, others = [said(n, 4) for n in range(40)], [said(n, 3) for n in range(40)] + [said(1, 5)]
+    stranger.give(*others, *friends)
+    monkeypatch.setattr("meshd.eviction.CARRY_SIZE_MAX", sum(map(len, oak.raws())) - 10 * len(others[0]))
+    stranger.give(said(100))
+    assert evicted(oak) >= 10 and set(friends) <= set(oak.raws())
+    monkeypatch.setattr("meshd.eviction.CARRY_SIZE_MAX", 30 * len(others[0]))
+    stranger.give(said(101))
+    left = oak.raws()
+    assert 20 < sum(raw in friends for raw in left) < 30 and not set(left) & set(others)
+    assert left[0] not in friends and oak.texts() == ["mine"]
+
+
+def test_whose_posts_they_are_is_not_read_again_and_again(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oak = table.home()
+    stranger = Stranger(oak)
+    table.settle()
+    stranger.give(said(1))
+    for number in range(100):
+        oak.post(f"mine {number}", keep="7d")
+    oak.stop()
+    oak.start()
+    stranger = Stranger(oak)
+    table.settle()
+    stranger.give(*[said(number) for number in range(10, 20)])
+    monkeypatch.setattr("meshd.eviction.CARRY_SIZE_MAX", sum(map(len, oak.raws())))
+    read = []
+    honest = oak.carry.read
+    monkeypatch.setattr(oak.carry, "read", lambda some: read.extend(some) or honest(some))
+    for number in range(20, 26):
+        stranger.give(said(number))
+    assert sum(sequence in range(2, 102) for sequence in read) <= 100
 
 
 def test_a_locked_node_evicts_only_what_came_since(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,15 +124,15 @@ class Carry:
 
     # --- room ---
 
-    def evictable(self, ingress: int, limit: int, skip: int = 0) -> list[tuple[int, bytes, int]]:
-        """Up to `limit` (sequence, id, size) of what came by an ingress and has its body, the first to go first,
-        after as many that are to stay."""
-        rows: list[tuple[int, bytes, int]] = self._database.read(
-            "SELECT sequence, id, length(raw) FROM envelope WHERE ingress = ? AND kind > ?"
-            " ORDER BY kind DESC, hour DESC, sequence DESC LIMIT ? OFFSET ?",
-            (ingress, _EVICTED, limit, skip),
+    def evictable(self, ingress: int, limit: int) -> list[int]:
+        """The sequences of up to `limit` envelopes that came by an ingress and have their bodies, the first to go
+        first."""
+        rows = self._database.read(
+            "SELECT sequence FROM envelope WHERE ingress = ? AND kind > ?"
+            " ORDER BY kind DESC, hour DESC, sequence DESC LIMIT ?",
+            (ingress, _EVICTED, limit),
         )
-        return rows
+        return [sequence for (sequence,) in rows]
 
     def evict(self, ingress: int, rows: Sequence[tuple[int, int]]) -> None:
         """Drop the bodies of these (sequence, size), which came by this ingress; their ids stay."""

@@ -49,6 +49,11 @@ class Contact(NamedTuple):
     met: int = 0
 
     @property
+    def is_known(self) -> bool:
+        """Whether the user added or verified this person, and did not block them."""
+        return (self.is_added or self.is_verified) and not self.is_blocked
+
+    @property
     def trust(self) -> str:
         """`verified`, or `seen`."""
         return "verified" if self.is_verified else "seen"
@@ -116,7 +121,7 @@ class Contacts:
 
     def recognisable(self, most: int) -> list[bytes]:
         """The identities to look out for on links, those met last first: added or verified, and not blocked."""
-        known = [c for c in self._known.values() if (c.is_added or c.is_verified) and not c.is_blocked]
+        known = [contact for contact in self._known.values() if contact.is_known]
         known.sort(key=lambda contact: (-contact.met, contact.identity))
         return [contact.identity for contact in known[:most]]
 
