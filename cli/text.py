@@ -85,8 +85,8 @@ def panic(document: Document) -> Iterator[str]:
     if not document["erased"]:
         yield "nothing was erased" if document["failed"] else "there is nothing here to erase"
     elif not document["failed"]:
-        yield "The keys are gone: what old disk blocks may hold opens with no passphrase, unless somebody"
-        yield "has a copy of the file keyslot. What others carry is theirs, and stays."
+        yield "The keys were overwritten. The passphrase opens what was here only for who has a copy of the file"
+        yield "keyslot: a backup, or old blocks that the disk kept. What others carry of yours stays with them."
 
 
 def status(document: Document) -> Iterator[str]:
