@@ -91,6 +91,14 @@ SUBJECT_SIZE_MAX = 64  # bytes of a statement's subject: an identity and as much
 # Groups (protocol.md, "Groups")
 GROUP_MEMBERS_MAX = 200  # an epoch with so many fits the largest class, whatever acts and signatures it has
 EPOCH_DEPTH_MAX = 2**32 - 1  # no group gets there; bounds what a liar may claim
+EPOCH_RENEW_MS = (
+    7 * 24 * 3600 * 1000
+)  # an epoch is renewed: who copied its secret reads on no longer than that
+RESEAL_HOURS = 7 * 24  # life of a fresh envelope of what is sealed anew; it is due in the last quarter of it
+HEAL_EACH_MS = 3_000  # times members: the longest wait before healing, which people wait for
+UPKEEP_EACH_MS = (
+    60_000  # times members: the longest wait before what nobody waits for: word crosses a town meanwhile
+)
 
 # Discovery and dialling (protocol.md, "Discovery")
 CANDIDATES_MAX = 256  # addresses learned from mDNS, kept in memory only

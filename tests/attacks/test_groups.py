@@ -1,4 +1,4 @@
-"""Attacks on the membership of a group (attack cases G02, G03, G04, E11, I05), on the epochs alone."""
+"""Attacks on the membership of a group (attack cases G02, G03, G04, E04, E11, I05), on the epochs alone."""
 
 import itertools
 import random
@@ -8,7 +8,10 @@ import pytest
 from meshd.errors import CallerError
 from meshd.groups.dag import Dag, Standing, Status
 from meshd.groups.epochs import Epoch
-from tests.group_people import ASH, BAY, ELM, FIR, OAK, YEW, Group, agree, names
+from meshd.groups.group import Group as MemberView
+from meshd.limits import RESEAL_HOURS
+from meshd.post import HOUR_MS
+from tests.group_people import ASH, BAY, CHANNEL, ELM, FIR, NOW_MS, OAK, YEW, Group, Person, agree, names
 
 
 def test_G02_two_partitions_change_a_group_and_meet():
@@ -135,3 +138,39 @@ def test_I05_a_removal_and_posts_in_all_orders():
                 held.append(each)
         stands = {name: dag.standing(ELM.id, last.id, lambda id, name=name: posts[name]) for name in held}
         assert stands == {"before": Standing.counts, "beside": Standing.after_removal}
+
+
+def fresh_envelopes(seed: int, word_ms: int) -> int:
+    """How many of 25 members seal an epoch anew when its envelope nears its end; word takes so long to reach all."""
+    made = Group()
+    people = [Person(f"member {number}") for number in range(24)]
+    epoch = made.make(OAK, made.root, *(("add", person) for person in people))
+    members = [
+        MemberView(who.id, CHANNEL, made.root.id, random.Random(f"{seed} {who}")) for who in (OAK, *people)
+    ]
+    for member in members:
+        member.dag.add(*made.dag.held.values())
+    expiry_hour = NOW_MS // HOUR_MS + RESEAL_HOURS // 4 - 1
+    heard = {member.me: [(NOW_MS, expiry_hour)] for member in members}  # when of which envelope
+    count, now_ms = 0, NOW_MS
+    while now_ms < NOW_MS + HOUR_MS:
+        waits = []
+        for member in members:
+            newest = max(hour for at, hour in heard[member.me] if at <= now_ms)
+            known = {epoch.id: newest, made.root.id: newest + RESEAL_HOURS}
+            if member.due(now_ms, known):
+                count += 1
+                for other in members:
+                    heard[other.me].append((now_ms + word_ms * (other is not member), newest + RESEAL_HOURS))
+            waits.append(member.deadline(now_ms))
+        arrivals = [at for each in heard.values() for at, _ in each if at > now_ms]
+        now_ms = min(
+            *arrivals, *(wait for wait in waits if wait is not None and wait > now_ms), NOW_MS + HOUR_MS
+        )
+    return count
+
+
+@pytest.mark.parametrize("word_ms, most", [(1_000, 2), (60_000, 6)])
+def test_E04_members_who_see_an_envelope_near_its_end_seal_a_handful(word_ms, most):
+    counts = [fresh_envelopes(seed, word_ms) for seed in range(10)]
+    assert min(counts) >= 1 and max(counts) <= most
