@@ -5,6 +5,7 @@ plain text; the picture is the same text for a camera, and is drawn only where a
 """
 
 import io
+import os
 from collections.abc import Iterator
 
 import click
@@ -17,9 +18,14 @@ from meshd.errors import CallerError, Code
 
 identity = Group(
     "id",
-    "Shows your identity, as text or as a picture.",
+    "Shows your identity, or moves it to another laptop.",
     "mesh id show",
-    {"show": "cli.identity:show", "qr": "cli.identity:qr"},
+    {
+        "show": "cli.identity:show",
+        "qr": "cli.identity:qr",
+        "export": "cli.identity:export",
+        "import": "cli.identity:import_",
+    },
 )
 invite = Group(
     "invite",
@@ -65,6 +71,48 @@ def qr(console: Console, png: str | None) -> None:
 def _card_lines(document: Document) -> Iterator[str]:
     yield from picture(document["card"])
     yield from text.identity(document)
+
+
+_FILE = click.option("--passphrase-file", metavar="F", help="Take the passphrase from the first line of F.")
+_DESCRIPTOR = click.option("--passphrase-fd", type=int, metavar="N", help="Take it from open descriptor N.")
+
+
+@command("export", example="mesh id export oak.identity")
+@click.argument("file", metavar="FILE")
+@_FILE
+@_DESCRIPTOR
+@click.option("--no-passphrase", is_flag=True, help="Who takes the file is then you.")
+def export(
+    console: Console, file: str, passphrase_file: str | None, passphrase_fd: int | None, no_passphrase: bool
+) -> None:
+    """Writes your identity and contacts into a file, to move them to another
+    laptop. The passphrase is that of this home, and the file gets the same."""
+    passphrase = child.Passphrase.chosen(passphrase_file, passphrase_fd, no_passphrase)
+    if passphrase is None:
+        passphrase = child.Passphrase.asked(new=True)
+    args = ["id", "export", os.path.abspath(file)]
+    try:
+        document = child.answer(console, args, "sealing the file (Argon2id takes a moment)", passphrase)
+    except CallerError as error:
+        if error.code is not Code.busy:
+            raise
+        raise CallerError(
+            Code.busy, "stop the daemon first (mesh down): an identity lives in one place"
+        ) from None
+    console.show(document, text.exported_identity)
+
+
+@command("import", example="mesh id import oak.identity")
+@click.argument("file", metavar="FILE")
+@_FILE
+@_DESCRIPTOR
+def import_(console: Console, file: str, passphrase_file: str | None, passphrase_fd: int | None) -> None:
+    """Makes a home of what `mesh id export` wrote. Its passphrase is that of the
+    file; a home that is there already is not touched."""
+    passphrase = child.Passphrase.chosen(passphrase_file, passphrase_fd)
+    args = ["id", "import", os.path.abspath(file)]
+    document = child.answer(console, args, "opening the file (Argon2id takes a moment)", passphrase)
+    console.show(document, text.init)
 
 
 @command("network", example="mesh invite network > invite.txt")

@@ -125,6 +125,13 @@ def identity(document: Document) -> Iterator[str]:
     yield f"card         {document['card']}"
 
 
+def exported_identity(document: Document) -> Iterator[str]:
+    yield inert(
+        f"{document['name'] or document['id'][:8]} and {document['contacts']} contacts are in the file."
+    )
+    yield "Whoever has it and its passphrase is you. Import it on the other laptop, erase it, and use one of the two."
+
+
 def invite(document: Document) -> Iterator[str]:
     yield document["invite"]
 

@@ -171,6 +171,7 @@ KEYSLOT_PASSES = 3  # Argon2id passes, used and least accepted: 0.4 s a guess wi
 KEYSLOT_MEM_BYTES_MAX = 1024 * 1024 * 1024  # more is a tampered file that wants the machine to swap
 KEYSLOT_PASSES_MAX = 16  # more is a tampered file that wants the start to take minutes
 PASSPHRASE_SIZE_MAX = 1024  # bytes: longer than anybody types, and bounds what is read of a wrong file
+IDENTITY_FILE_SIZE_MAX = 4 * 1024 * 1024  # of `mesh id export`: thousands of contacts
 KEYSLOT_SIZE_MAX = 1024  # it has 163 bytes; bounds what is read of a file that is something else
 
 # Gossip (protocol.md, "Gossip")

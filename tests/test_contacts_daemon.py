@@ -1,4 +1,5 @@
-"""Two people with a laptop each, who verify each other by words, and a third who swaps the cards on their way.
+"""Two people with a laptop each, who verify each other by words, a third who swaps the cards on their way, and one of
+them who moves to another laptop.
 
 Everything is said by `mesh` to real daemons on loopback, as two people at a table would: what stands on a screen is
 read from that laptop, and nothing else passes between them but what the test carries.
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from meshd.errors import Code
-from tests.laptops import ROOT, Laptop, Rpc
+from tests.laptops import ROOT, Laptop, Rpc, meshd
 
 pytestmark = pytest.mark.real
 
@@ -104,3 +105,49 @@ def test_a_third_who_swaps_the_cards_on_their_way_is_caught_on_both_sides(people
         mesh(one, "contact", "add", screen(other)["card"], "--name", name)
         mesh(one, "contact", "verify", name, "--words", screen(other)["fingerprint"])
         assert trust(one) == {name: "verified", "not who they said": "seen"} and linked(one) == [None]
+
+
+def test_an_identity_moves_to_another_laptop_with_its_contacts(people: list[Laptop], tmp_path: Path) -> None:
+    oak, elm, _ = people
+    mesh(oak, "contact", "add", screen(elm)["card"], "--name", "elm")
+    mesh(elm, "contact", "add", screen(oak)["card"], "--name", "oak")
+    mesh(oak, "post", "plaza", "from the old laptop")
+    file = str(tmp_path / "oak.identity")
+    mesh(oak, "id", "export", file, "--no-passphrase", status=Code.busy)  # the daemon is up
+    before = screen(oak)
+    assert oak.stop() == 0
+    exported = mesh(oak, "id", "export", file, "--no-passphrase")
+    assert exported == {"v": 1, **{key: before[key] for key in ("id", "name", "fingerprint")}, "contacts": 1}
+    mesh(oak, "id", "export", file, "--no-passphrase", status=Code.refused)
+    assert meshd(oak.home, "id", "import", file).returncode == Code.refused  # there is a node already
+    new_home = tmp_path / "new" / "oak"
+    assert meshd(new_home, "id", "import", file).returncode == 0
+    with Laptop(new_home) as new:
+        assert screen(new) == before and trust(new) == {"elm": "seen"}
+        mesh(new, "peer", "add", elm.address)
+        Rpc(elm.home).until("status", "links")
+        assert (linked(new), linked(elm)) == (["elm"], ["oak"])
+        mesh(new, "post", "plaza", "from the new one", "--wait", "held")
+        posts = Rpc(elm.home).until("read", "posts", channel="plaza")
+        assert [(post["name"], post["text"]) for post in posts] == [("oak", "from the new one")]
+
+
+def test_an_identity_moves_under_the_passphrase_of_its_home(tmp_path: Path) -> None:
+    old, new, file = tmp_path / "old", tmp_path / "new", tmp_path / "file"
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.write_text("correct horse\n")
+    wrong.write_text("battery staple\n")
+    made = meshd(old, "init", "--name", "oak", "--passphrase-file", str(right))
+    for args, status in (
+        (("--passphrase-file", str(wrong)), Code.locked),
+        (("--no-passphrase",), Code.usage),
+        ((), Code.locked),
+        (("--passphrase-file", str(right)), 0),
+    ):
+        assert meshd(old, "id", "export", str(file), *args).returncode == status
+        assert file.exists() == (status == 0)
+    assert b"oak" not in file.read_bytes()
+    assert meshd(new, "id", "import", str(file), "--passphrase-file", str(wrong)).returncode == Code.locked
+    assert meshd(new, "id", "import", str(file)).returncode == Code.locked and not (new / "keyslot").exists()
+    moved = json.loads(meshd(new, "id", "import", str(file), "--passphrase-file", str(right)).stdout)
+    assert moved == {**json.loads(made.stdout), "contacts": 0}

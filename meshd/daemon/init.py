@@ -1,8 +1,8 @@
 """What `init` makes and what every start opens: the keyslot and the two databases behind it.
 
-The rule: a new identity comes from `create` and from nowhere else. Opening never makes anything, so a home
-that is unreadable for a moment does not come back as somebody else. Randomness is the operating system's and
-goes in here; a source that fails or repeats itself ends the making (crypto.fresh).
+The rule: a new identity comes from `create` and from nowhere else, and so does a home for one that was moved here.
+Opening never makes anything, so a home that is unreadable for a moment does not come back as somebody else. Randomness
+is the operating system's and goes in here; a source that fails or repeats itself ends the making (crypto.fresh).
 """
 
 import os
@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 from meshd import crypto, invite, limits
 from meshd.author import Author
 from meshd.crypto import Entropy
+from meshd.daemon import moving
 from meshd.daemon.home import Home
+from meshd.daemon.moving import Moved
 from meshd.errors import CallerError, Code
 from meshd.hlc import Clock
 from meshd.ids import COMMONS_KEY, network_id
@@ -66,18 +68,21 @@ def create(
     name: str,
     passphrase: bytes | None,
     *,
+    moved: Moved | None = None,
     cost: keyslot.Cost = keyslot.COST,
     entropy: Entropy = os.urandom,
 ) -> dict[str, Any]:
-    """Make a home and its identity, whole or not at all; the document of `init`. The caller holds
-    `home.make()`.
+    """Make a home and its identity, or that of `moved`, whole or not at all; the document of `init`. The caller
+    holds `home.make()`.
 
     `passphrase` None: none was wanted. `cost` is for tests.
     """
     slot, keys = keyslot.create(passphrase, entropy, cost)
-    seed = crypto.fresh(entropy, 32)
+    seed = crypto.fresh(entropy, 32) if moved is None else moved.seed
     Carry.create(home.new(home.carry), keys.carry, network_key, network_kind).close()
     log = Log.create(home.new(home.log), keys.log, seed, name)
+    if moved is not None:
+        moving.put(log, moved)
     Author(log, Clock(0), entropy, Sealing(log)).inbox(time.time_ns() // 1_000_000)
     log.commit()
     log.close()

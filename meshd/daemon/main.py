@@ -19,6 +19,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -99,10 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     init.set_defaults(run=_init)
 
     identity = commands.add_parser(
-        "id", parents=[shared], help="show the own identity", epilog="example: meshd id show --json"
+        "id", parents=[shared], help="show or move the own identity", epilog="example: meshd id show --json"
     )
-    identity.add_argument("what", choices=["show"], nargs="?", default="show")
-    identity.set_defaults(run=_id_show)
+    identity.add_argument("what", choices=["show", "export", "import"], nargs="?", default="show")
+    identity.add_argument("file", metavar="FILE", nargs="?", help="of export and import")
+    identity.add_argument("--no-passphrase", action="store_true", help="whoever takes the file is you")
+    identity.set_defaults(run=_id)
 
     doctor = commands.add_parser(
         "doctor",
@@ -185,6 +188,12 @@ def _init(options: argparse.Namespace) -> dict[str, Any]:
         return {"v": api.VERSION, **create(home, network_key, network_kind, name, said)}
 
 
+def _id(options: argparse.Namespace) -> dict[str, Any]:
+    if (options.what == "show") != (options.file is None):
+        raise CallerError(Code.usage, "name a FILE with export and import; see: meshd id --help")
+    return {"show": _id_show, "export": _id_export, "import": _id_import}[options.what](options)
+
+
 def _id_show(options: argparse.Namespace) -> dict[str, Any]:
     from meshd.author import Author
     from meshd.daemon.init import identity, open_home
@@ -200,6 +209,43 @@ def _id_show(options: argparse.Namespace) -> dict[str, Any]:
         opened.log.commit()
         opened.log.close()
     return {"v": api.VERSION, **identity(opened.log.seed, opened.log.name), "card": card}
+
+
+def _id_export(options: argparse.Namespace) -> dict[str, Any]:
+    from meshd.daemon import moving
+    from meshd.daemon.init import identity, open_home
+
+    home = Home(api.home_path(options.home))
+    with home.lock():
+        slot = keyslot.read(home.path)
+        encrypted = keyslot.parameters(slot).encrypted
+        if encrypted and options.no_passphrase:
+            raise CallerError(Code.usage, "this home has a passphrase, and the file gets the same: name it")
+        said = None
+        if not options.no_passphrase:
+            said = passphrase.needed(options.passphrase_file, options.passphrase_fd, new=not encrypted)
+        opened = open_home(home, keyslot.parameters(slot).stretch(said), slot)
+        moved = moving.take(opened.carry, opened.log)
+        opened.carry.close()
+        opened.log.close()
+    moving.write(Path(options.file), moving.seal(moved, said, os.urandom))
+    return {"v": api.VERSION, **identity(moved.seed, moved.name), "contacts": len(moved.known)}
+
+
+def _id_import(options: argparse.Namespace) -> dict[str, Any]:
+    from meshd.daemon import moving
+    from meshd.daemon.init import create
+
+    raw = moving.read(Path(options.file))
+    parameters = keyslot.parameters(moving.slot_of(raw))
+    home = Home(api.home_path(options.home))
+    with home.make():
+        said = None
+        if parameters.encrypted:
+            said = passphrase.needed(options.passphrase_file, options.passphrase_fd, new=False)
+        moved = moving.open(raw, parameters.stretch(said))
+        made = create(home, moved.network_key, moved.network_kind, moved.name, said, moved=moved)
+    return {"v": api.VERSION, **made, "contacts": len(moved.known)}
 
 
 def _doctor(options: argparse.Namespace) -> dict[str, Any]:
