@@ -230,7 +230,9 @@ def _direct() -> Vector:
     if current is None:
         raise RuntimeError("a direct that nobody can post to")
     dag.add(posted(ELM, acts.draft(dag, ELM.id, NOW_MS, [current.id]), channel))
-    return _follows("a direct, begun by both", dag)
+    group = posted(OAK, body._replace(flags=0, admins=b"\0\1"), channel)
+    dag.add(group)
+    return _follows("a direct, begun by both, and a group's epoch in its channel", dag)
 
 
 def _hidden(group: Group) -> list[Vector]:

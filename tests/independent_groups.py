@@ -114,8 +114,9 @@ class Known:
         self.carried: list[Carried] = []
         self.above: dict[bytes, set[bytes]] = {}
         if anchor is None:
-            self.status = dict.fromkeys(self.held, "valid")
-            self.above = {id: set() for id in self.held}
+            for id, each in self.held.items():
+                self.status[id] = "valid" if each.flags & 4 else "invalid"
+            self.above = {id: set() for id in self.held if self.status[id] == "valid"}
             self.base = b""
         elif anchor in self.held:
             self.base = self.find_base()
@@ -134,7 +135,10 @@ class Known:
             there = sorted({*there[:-1], *deepest.parents})
 
     def judge_all(self) -> None:
-        self.status[self.base], self.above[self.base] = "valid", set()
+        if self.held[self.base].flags & 4:
+            self.status[self.base] = "invalid"
+        else:
+            self.status[self.base], self.above[self.base] = "valid", set()
         again = True
         while again:
             again = False
@@ -155,7 +159,7 @@ class Known:
     def judge(self, new: Epoch) -> None:
         require(all(self.status[id] == "valid" for id in new.parents))
         parents = [self.held[id] for id in new.parents]
-        require(all((p.name, p.flags) == (new.name, new.flags) for p in parents))
+        require(not new.flags & 4 and all((p.name, p.flags) == (new.name, new.flags) for p in parents))
         require(new.depth == 1 + max(p.depth for p in parents))
         above = set(new.parents).union(*(self.above[id] for id in new.parents))
         if len(parents) == 1:
@@ -256,7 +260,7 @@ class Known:
 
     def known(self) -> tuple[set[bytes], set[bytes]]:
         if self.anchor is None:
-            return set(next(iter(self.held.values())).members), set()
+            return set(self.held[next(iter(self.above))].members), set()
         return self.leave(self.counted())
 
     def ends(self) -> list[bytes]:

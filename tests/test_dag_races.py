@@ -264,3 +264,34 @@ def test_a_direct_has_two_members_and_may_begin_twice():
     assert late.current(OAK.id) == renewed  # what went before may be gone
     with pytest.raises(CallerError):
         acts.draft(dags[0], OAK.id, NOW_MS, [one.id], {(1, ASH.id): {}}, [ASH.row])
+
+
+def test_a_groups_epoch_in_a_direct_and_the_other_way_round():
+    channel, body = acts.first_direct(OAK.row, ELM.row)
+    direct, group = posted(OAK, body, channel), posted(OAK, body._replace(flags=0, admins=b"\0\1"), channel)
+    dag = Dag(channel, None)
+    dag.add(group, direct)
+    assert (dag.status(direct.id), dag.status(group.id)) == (Status.valid, Status.invalid)
+    dag = Dag(channel, group.id)  # a founder who chose that channel for a group
+    dag.add(direct, group)
+    assert (dag.status(direct.id), dag.status(group.id)) == (Status.invalid, Status.valid)
+
+
+def test_nothing_is_known_yet():
+    group = Group()
+    last = group.with_people(ELM)
+    dag = Dag(group.dag.channel, group.root.id)
+    for _ in range(2):
+        assert members(dag) == "" and dag.current(OAK.id) is None and dag.loose_ends(OAK.id) == ()
+        assert not dag.is_out(OAK.id)
+        dag.add(last)
+    assert dag.status(last.id) is Status.waiting
+
+
+def test_no_key_is_taken_from_who_is_out():
+    group = Group()
+    last = group.with_people(ELM)
+    removed = group.make(OAK, last, ("remove", ELM))
+    assert group.dag.is_out(ELM.id) and not group.dag.is_out(OAK.id) and not group.dag.is_out(ASH.id)
+    group.make(OAK, removed, ("add", ELM))
+    assert not group.dag.is_out(ELM.id)

@@ -81,7 +81,7 @@ class Dag:
         """Take epochs in; the ids of those that were new. Many at once cost less than one by one."""
         new = [epoch for epoch in dict.fromkeys(epochs) if epoch.id not in self.held]
         for epoch in new:
-            if epoch.channel != self.channel or epoch.is_direct != (self.anchor is None):
+            if epoch.channel != self.channel:
                 raise ValueError("an epoch of another channel")
             self.held[epoch.id] = epoch
         base = self._find_base()
@@ -134,7 +134,7 @@ class Dag:
             queue += self._children.pop(id, [])
 
     def _stands_alone(self, epoch: Epoch) -> bool:
-        return epoch.id == self._base or epoch.is_direct
+        return epoch.id == self._base or self.anchor is None
 
     def _unjudged(self, epoch: Epoch) -> list[bytes]:
         if not epoch.body.parents:  # another first epoch: ours, once the base gets there, or nobody's
@@ -156,6 +156,8 @@ class Dag:
     def judge(self, epoch: Epoch) -> tuple[Membership, list[Act], int]:
         """The membership that a new epoch makes, its acts and its ancestors, as bits; Fault if it is not valid."""
         listed = Membership(frozenset(epoch.identities()), frozenset(epoch.admins()))
+        if epoch.is_direct != (self.anchor is None):
+            raise Fault("it takes a group for a direct, or the other way round")
         if self._stands_alone(epoch):
             return listed, [], 0
         body = epoch.body
@@ -269,7 +271,7 @@ class Dag:
         """The parents of an epoch that this member should make because what is known was never brought together;
         none if that is so already, or the member is out.
         """
-        if not self._valid or self.anchor is None:
+        if self.anchor is None:
             return ()
         due, current = self.membership(), self.current(identity)
         if identity not in due.members or (current and self.membership(current.id) == due):
@@ -306,11 +308,17 @@ class Dag:
         number = self._number[epoch]
         return sorted(
             self._valid[act.at].id
-            for act in self._acts_in(self._counted_bits())
+            for act in self._acts_in(self._counted_bits() & self._acting)
             if act.purpose == REMOVE_MEMBER
             and act.subject == identity
             and not (self._before[number] | 1 << number) >> act.at & 1
         )
+
+    def is_out(self, identity: bytes) -> bool:
+        """Whether this member was removed and not brought back: no key is taken from it."""
+        acts = self._acts_in(self._counted_bits() & self._acting)
+        removed = any(act.purpose == REMOVE_MEMBER and act.subject == identity for act in acts)
+        return removed and identity not in self.membership().members
 
     def introduces(self, id: bytes) -> list[bytes]:
         """The epochs that a member of this one, which heals, needs to judge it and could not open: they are sealed
@@ -354,8 +362,8 @@ class Dag:
         return [act for number in _numbers(within) for act in self._acts[number]]
 
     def _resolve(self, within: int) -> Membership:
-        if self.anchor is None:
-            return self._memberships[0]
+        if self.anchor is None or not self._valid:
+            return self._memberships[0] if self._valid else Membership(frozenset(), frozenset())
         key = within & self._acting
         if key not in self._resolved:
             self._resolved[key] = resolve(self._memberships[0], self._acts_in(key), self._before)

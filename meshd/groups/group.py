@@ -62,7 +62,7 @@ class Group:
         """
         current = self.current()
         if current is None:
-            return sorted(self.dag.membership().members - {self.me}) if self.dag.held else []
+            return sorted(self.dag.membership().members - {self.me})
         there = self._wrote.get(current.id, set()) | {self.me, current.author}
         return [
             who for who in current.identities() if who not in there and not (who in sent and who in reachable)
