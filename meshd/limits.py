@@ -38,6 +38,12 @@ KEY_DELAY_EACH_MS = 2_000  # for each member, the longest delay of a delivery: o
 KEY_ENVELOPES_WAITING_MAX = 16  # for one member, of epochs that we have no key of: its last days in many groups
 PREKEY_SPARE_MS = 60 * 60 * 1000  # past its day before a prekey is erased, as with day keys: clocks differ
 
+# Requests of strangers
+REQUESTS_EACH_MAX = 3  # of one sender: first words, and room for a second thought
+REQUESTS_MAX = 100  # of all senders: more than anybody answers
+REQUEST_TEXT_MAX = 1024  # characters of one that are kept: enough to know who it is
+REFUSED_HOURS = 7 * 24  # what a refused sender had sent is over by then
+
 # Frames and messages (protocol.md, "Link")
 FRAME_CLASSES = (256, 1024, 4096, 16384)  # plaintext sizes, so that a length tells little
 FRAME_HEAD_SIZE = 3  # u8 flags, u16 length
