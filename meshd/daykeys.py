@@ -19,6 +19,9 @@ from meshd.ids import LABEL_HINT, LABEL_HINT_KEY, LABEL_NEXT_DAY, LABEL_SEAL_KEY
 from meshd.limits import KEY_DAYS_MAX
 
 DAY_HOURS = 24
+ERASE_AFTER_HOURS = (
+    1  # past the end of a day: clocks differ, and what expires in its last hour is still on its way
+)
 HINT_SIZE = 16
 HINT_PREFIX = bytes((len(LABEL_HINT),)) + LABEL_HINT  # what is hashed before hint key and nonce
 
@@ -26,6 +29,11 @@ HINT_PREFIX = bytes((len(LABEL_HINT),)) + LABEL_HINT  # what is hashed before hi
 def key_day(expiry_hour: int) -> int:
     """The key day of what expires at this hour: days since 1970."""
     return expiry_hour // DAY_HOURS
+
+
+def first_kept_day(hour: int) -> int:
+    """The first key day whose keys are still kept in this hour of mesh time; those of all days before are erased."""
+    return (hour - ERASE_AFTER_HOURS) // DAY_HOURS
 
 
 def advance(key: bytes, days: int) -> bytes:

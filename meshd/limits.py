@@ -36,7 +36,6 @@ KEY_ENVELOPE_HOURS = 72  # a key envelope lives as long as most posts do; who sh
 KEY_PARTS_MAX = 4  # days that so many hours touch; with them a key envelope fits the smallest class
 KEY_DELAY_EACH_MS = 2_000  # for each member, the longest delay of a delivery: of 25 online, one or two send
 KEY_ENVELOPES_WAITING_MAX = 16  # for one member, of epochs that we have no key of: its last days in many groups
-PREKEY_SPARE_MS = 60 * 60 * 1000  # past its day before a prekey is erased, as with day keys: clocks differ
 
 # Requests of strangers
 REQUESTS_EACH_MAX = 3  # of one sender: first words, and room for a second thought

@@ -3,21 +3,21 @@
 The rule: every hour one pass over what is past its time, in slices of PRUNE_BUDGET so that no event takes long, and
 only while the clock is trusted (`meshtime`). From the set and `carry`: what expired, which rounds leave out already,
 and what expires further ahead than any node accepts (it was taken in while there was no time to judge by). From
-`log`: the keys of days that are over, first of all, inbox keys too; what was sealed, once its keep-until is over;
-other people's public posts READABLE_DAYS after their own time, and what was missing and nobody can have any more. Own
-public posts stay: their author may want them, and chains go on from them.
+`log`: the keys of days that are over, first of all, inbox keys and prekeys too; what was sealed, once its keep-until is
+over; other people's public posts READABLE_DAYS after their own time, and what was missing and nobody can have any more.
+Own public posts stay: their author may want them, and chains go on from them.
 
 At the end of a pass both journals are emptied, because they keep what was deleted until then.
 """
 
 from collections.abc import Iterator
 
-from meshd.daykeys import DAY_HOURS
+from meshd.daykeys import first_kept_day
 from meshd.events import Now
 from meshd.limits import EXPIRY_AHEAD_HOURS_MAX, PRUNE_BUDGET, READABLE_DAYS
 from meshd.post import HOUR_MS
 from meshd.proto.keyset import KeySet
-from meshd.sealing import ERASE_AFTER_HOURS, Sealing
+from meshd.sealing import Sealing
 from meshd.store.carry import Carry
 from meshd.store.log import Log
 
@@ -62,7 +62,8 @@ class Retention:
     def _slices(self, hour: int) -> Iterator[None]:
         if self._log is not None:
             self._sealing.erase(hour)
-            self._log.contacts.move_inboxes((hour - ERASE_AFTER_HOURS) // DAY_HOURS)
+            self._log.contacts.move_inboxes(first_kept_day(hour))
+            self._log.inboxes.erase(first_kept_day(hour))
         expired, too_far = hour + 1, hour + EXPIRY_AHEAD_HOURS_MAX + _SPARE_HOURS + 1
         while gone := self._keyset.remove_below(expired.to_bytes(8, "big"), PRUNE_BUDGET):
             self._carry.remove(gone)

@@ -24,9 +24,6 @@ from meshd.keyring import Keyring, Opened
 from meshd.store.log import Log
 
 _EPOCH = date(1970, 1, 1)
-ERASE_AFTER_HOURS = (
-    1  # past the end of a day: clocks differ, and what expires in its last hour is still on its way
-)
 
 
 class Inside(NamedTuple):
@@ -100,7 +97,7 @@ class Sealing:
 
     def erase(self, hour: int) -> bool:
         """Erase the keys of all days that are over at this hour; whether there were any. For who trusts the clock."""
-        moved = self.keyring.erase((hour - ERASE_AFTER_HOURS) // daykeys.DAY_HOURS)
+        moved = self.keyring.erase(daykeys.first_kept_day(hour))
         for channel, epoch in moved:
             self._write(channel, epoch)
         return bool(moved)

@@ -69,12 +69,6 @@ def test_erased_secrets_are_gone() -> None:
     ]
 
 
-def test_a_key_is_kept_for_an_hour_past_its_day() -> None:
-    end = (TODAY + 1) * DAY_MS
-    assert prekeys.first_kept_day(end - 1) == prekeys.first_kept_day(end + HOUR_MS - 1) == TODAY
-    assert prekeys.first_kept_day(end + HOUR_MS) == TODAY + 1
-
-
 LOW_ORDER = [bytes(32), (1).to_bytes(32, "little"), (2**255 - 19 - 1).to_bytes(32, "little"),
              bytes.fromhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800")]  # fmt: skip
 

@@ -2,8 +2,8 @@
 
 The rule (protocol.md, "Prekeys"): an identity has one X25519 key for each key day, the *prekey* of that day. Every day
 it signs those of today and of the next PREKEY_DAYS - 1 days in one post of kind 3 in its inbox, where whoever has its
-card reads them. A secret is kept until its day is over and PREKEY_SPARE_MS more, by mesh time; then it is erased, and
-what was sealed to it opens for nobody any more: not for who copied all that was ever sent and seizes the laptop then.
+card reads them. A secret is kept as long as day keys are, until its day is over and an hour more. Then it is erased,
+and what was sealed to it opens for nobody: not for who copied all that was ever sent and seizes the laptop then.
 
 Why a key a day and so many ahead: who seals something that lives until day d seals it to the prekey of day d as well,
 and may do so while the owner is off. Why no more: a laptop that is seized opens what is sealed to days to come.
@@ -21,7 +21,7 @@ from meshd.crypto import KEY_SIZE, Entropy
 from meshd.daykeys import DAY_HOURS
 from meshd.errors import PeerError
 from meshd.ids import inbox_channel_id
-from meshd.limits import BODY_SIZE_MAX, PREKEY_DAYS, PREKEY_SPARE_MS
+from meshd.limits import BODY_SIZE_MAX, PREKEY_DAYS
 from meshd.post import HOUR_MS, KIND_PREKEYS, Post
 
 _SCHEMA = (int, bytes)
@@ -43,11 +43,6 @@ class Announcement(NamedTuple):
     def key(self, day: int) -> bytes | None:
         """The prekey of this day, 32 bytes, if it is among them."""
         return self.keys[day - self.first_day] if self.first_day <= day <= self.last_day else None
-
-
-def first_kept_day(wall_ms: int) -> int:
-    """The oldest key day whose keys are still kept at this mesh time; all before are erased."""
-    return (wall_ms - PREKEY_SPARE_MS) // _DAY_MS
 
 
 def encode(announcement: Announcement) -> bytes:

@@ -24,7 +24,7 @@ from meshd import crypto
 from meshd.errors import CallerError, Code
 from meshd.ids import envelope_key
 from meshd.post import Post, Text
-from meshd.store import aside, authors, chains, contacts, epochkeys, expiry, openings, search
+from meshd.store import aside, authors, chains, contacts, epochkeys, expiry, inboxes, openings, search
 from meshd.store.aside import Aside
 from meshd.store.authors import SELF, Authors
 from meshd.store.chains import Arrival, Chains
@@ -64,7 +64,7 @@ _MIGRATIONS = (
     ),
     search.SCHEMA,
     contacts.SCHEMA,
-    (*epochkeys.SCHEMA, *openings.SCHEMA),
+    (*epochkeys.SCHEMA, *openings.SCHEMA, *inboxes.SCHEMA),
 )
 
 
@@ -119,7 +119,7 @@ class Log:
                 raise CallerError(Code.invalid, "log is unfinished: it was left in the middle of being made")
             ((self.seed, self.name),) = rows
             self.authors = Authors(database)
-            self.contacts = Contacts(database)
+            self.contacts, self.inboxes = Contacts(database), inboxes.Inboxes(database)
             self._chains = Chains(database)
             self.aside = Aside(database)
             self.epoch_keys, self.openings = epochkeys.EpochKeys(database), openings.Openings(database)
