@@ -8,7 +8,8 @@
 Rule: the seed and every option are printed before anything runs, a failure ends with the command that repeats it, and
 the exit status is 1 if any run failed. A run prints one line: how many posts, how many events of all cores, how long
 (virtual time) it took from healing until everybody had everything, how many envelopes were sent for each one that was
-new, the bytes on all links, and the trace, which is the same for the same seed on every machine.
+new, the bytes on all links, and the trace, which is the same for the same seed on every machine. The scenario `away`
+has no links: a run is one schedule of a group's members, and its two figures are added up over all seeds.
 """
 
 import argparse
@@ -21,11 +22,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from tests.simulation.scenarios import SCENARIOS, Scenario, run  # noqa: E402  (found through the line above)
+from tests.simulation.away import Away, Figures, Schedule  # noqa: E402  (found through the line above)
+from tests.simulation.scenarios import SCENARIOS, Scenario, run  # noqa: E402
+
+ALL: dict[str, Scenario | Away] = {**SCENARIOS, "away": Away()}
 
 
 def main(arguments: list[str]) -> int:
-    known = "\n".join(f"  {name:8} {scenario.about}" for name, scenario in SCENARIOS.items())
+    known = "\n".join(f"  {name:8} {scenario.about}" for name, scenario in ALL.items())
     parser = argparse.ArgumentParser(
         prog="scripts/sim",
         description="Run the simulator; exit status 1 if anything that must hold does not.",
@@ -35,19 +39,21 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many seeds, from the first on")
     parser.add_argument("--seed", type=int, metavar="S", help="the first seed (default: drawn, and printed)")
     parser.add_argument("--nodes", type=int, metavar="N", help="how many laptops (default: the scenario's)")
-    parser.add_argument("--scenario", choices=SCENARIOS, metavar="NAME", help="which one (default: all)")
+    parser.add_argument("--scenario", choices=ALL, metavar="NAME", help="which one (default: all)")
     chosen = parser.parse_args(arguments)
     if chosen.seeds < 1 or (chosen.nodes is not None and chosen.nodes < 2):
         parser.error("at least one seed, and at least two laptops")
     first = random.SystemRandom().randrange(10**6) if chosen.seed is None else chosen.seed
-    names = [chosen.scenario] if chosen.scenario else list(SCENARIOS)
+    names = [chosen.scenario] if chosen.scenario else list(ALL)
     print(f"seeds {first} to {first + chosen.seeds - 1}; scenarios {', '.join(names)}")
     failed = 0
     for name in names:
-        nodes = chosen.nodes or SCENARIOS[name].nodes
-        scenario = replace(SCENARIOS[name], nodes=nodes)
+        scenario = replace(ALL[name], nodes=chosen.nodes or ALL[name].nodes)
         options = {key: value for key, value in asdict(scenario).items() if value and key != "about"}
         print(f"{name}: {', '.join(f'{key}={value}' for key, value in options.items())}", flush=True)
+        if isinstance(scenario, Away):
+            failed += _away(scenario, range(first, first + chosen.seeds))
+            continue
         for seed in range(first, first + chosen.seeds):
             failed += not _one(name, scenario, seed)
     if failed:
@@ -77,6 +83,23 @@ def _one(name: str, scenario: Scenario, seed: int) -> bool:
         flush=True,
     )
     return True
+
+
+def _away(scenario: Away, seeds: range) -> int:
+    """Run these schedules, print a line for each and their sum; how many failed."""
+    total, failed = Figures(), 0
+    for seed in seeds:
+        try:
+            figures = Schedule(scenario, seed).run()
+        except AssertionError as error:
+            failed += 1
+            repeat = f"scripts/sim --scenario away --seed {seed} --nodes {scenario.nodes}"
+            print(f"  seed {seed}: FAILED: {error}\n  to repeat: {repeat}", flush=True)
+            continue
+        total = total.plus(figures)
+        print(f"  seed {seed}: {figures}", flush=True)
+    print(f"  {len(seeds) - failed} schedules: {total}", flush=True)
+    return failed
 
 
 if __name__ == "__main__":
