@@ -35,7 +35,9 @@ PREKEY_DAYS = 9  # today and eight more: who is off for a week can be sent keys 
 KEY_ENVELOPE_HOURS = 72  # a key envelope lives as long as most posts do; who shows up later is sent a new one
 KEY_PARTS_MAX = 4  # days that so many hours touch; with them a key envelope fits the smallest class
 KEY_DELAY_EACH_MS = 2_000  # for each member, the longest delay of a delivery: of 25 online, one or two send
-KEY_ENVELOPES_WAITING_MAX = 16  # for one member, of epochs that we have no key of: its last days in many groups
+KEY_ENVELOPES_WAITING_MAX = (
+    16  # for one member, of epochs that we have no key of: its last days in many groups
+)
 
 # Requests of strangers
 REQUESTS_EACH_MAX = 3  # of one sender: first words, and room for a second thought
