@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from meshd import limits
 from meshd.errors import CallerError, Code
 from meshd.events import BytesReceived, DialFailed, Drained, Event, LinkClosed, LinkOpened
 from meshd.ids import Address
-from meshd.net import listen
+from meshd.net import link, listen
 from meshd.net.interfaces import Interface
 from meshd.net.link import Links
 from meshd.net.listen import Listeners
@@ -172,6 +173,39 @@ async def test_M08_renew_changes_the_port_and_keeps_links(pair: tuple[Side, Side
     near.links.send(near_link, b"still here")
     near.links.flush()
     assert await far.received(10) == b"still here"
+
+
+async def test_a_listener_may_go_between_any_two_steps(nursery: trio.Nursery) -> None:
+    near, far = Side(), Side()
+    await nursery.start(near.links.run, near.on_event)
+    await nursery.start(far.links.run, far.on_event)
+    far.links.renew()
+    far.links.renew()  # before anybody has begun to accept on the former
+    await trio.testing.wait_all_tasks_blocked()
+    with socket.create_connection(("127.0.0.1", far.links.port)):
+        far.links.renew()  # the former has a caller, and nobody has come to it yet
+        await trio.testing.wait_all_tasks_blocked()
+    near.links.dial(Address("127.0.0.1", far.links.port))
+    await far.until(LinkOpened)
+
+
+async def test_a_caller_whose_interface_is_gone_is_let_go(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = Side()
+    await nursery.start(far.links.run, far.on_event)
+    far.links.renew()
+
+    def gone(sockaddr: object) -> Address:
+        raise OSError(errno.ENXIO, "No such device or address")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(link, "_address", gone)
+        with socket.create_connection(("127.0.0.1", far.links.port)) as caller:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert caller.recv(1) == b""
+    with socket.create_connection(("127.0.0.1", far.links.port)):
+        await far.until(LinkOpened)
 
 
 async def test_running_out_of_descriptors_pauses_accepting_only(

@@ -167,17 +167,22 @@ class Links:
             link.scope.cancel()
 
     async def _accept(self, listener: socket.socket) -> None:
-        while True:
+        while listener.fileno() >= 0:  # else renewed between two steps: there are other listeners now
             try:
                 await trio.lowlevel.wait_readable(listener)
                 sock, sockaddr = listener.accept()
             except trio.ClosedResourceError:
-                return  # renewed: there are other listeners now
+                return  # renewed while it waited
             except OSError as error:
                 if error.errno in _SHORT:
                     await trio.sleep(_ACCEPT_PAUSE_S)
                 continue  # or the caller hung up before we came to it
-            self._open(sock, _address(sockaddr), dialled=False)
+            try:
+                address = _address(sockaddr)
+            except OSError:  # the interface it came by is gone already
+                sock.close()
+                continue
+            self._open(sock, address, dialled=False)
 
     async def _dial(self, address: Address) -> None:
         reason = "it did not answer in time"
