@@ -138,6 +138,7 @@ def _bad_lists(group: Group) -> None:
         {"rows": encode_rows(fewer), "admins": b"\0"},
         {"admins": b"\0\1\2\3"},
         {"rows": encode_rows(list(stolen.values()))},
+        {"rows": encode_rows([row.moved_on(DAY + 1) for row in rows.values()])},
     ):
         group.forced(OAK, last, **changes)
     for told in (("add", ELM), ("remove", YEW), ("admin", OAK), ("demote", ELM)):
@@ -246,7 +247,6 @@ def _hidden(group: Group) -> list[Vector]:
         "a member twice": plain._replace(rows=rows[:66] + rows),
         "a row too short": plain._replace(rows=rows[:-1]),
         "201 members": plain._replace(rows=rows + b"".join(fixed(f"member {n}", 66) for n in range(199))),
-        "a row of a later day": plain._replace(rows=encode_rows([OAK.row, ELM.row.moved_on(DAY + 1)])),
         "an admin who is no member": plain._replace(admins=b"\2"),
         "admins not in order": plain._replace(admins=b"\1\0"),
         "depth 0 with a parent": plain._replace(depth=0),

@@ -88,7 +88,6 @@ def epoch(id: bytes, channel: bytes, author: bytes, time_ms: int, body: bytes) -
     require(all(place < len(members) for place in places) and all(c[0] < len(done) for c in signed))
     require(all(1 <= purpose <= 4 for purpose, _ in done) and len({s for _, s in done}) == len(done))
     require(author in members and (not done or len(parents) == 1))
-    require(all(day <= time_ms // 86_400_000 for _, day, _ in listed))
     admins = [members[place] for place in places]
     if flags & 4:
         require(len(members) == 2 and not admins and not done)
@@ -176,7 +175,8 @@ class Known:
         for identity, day, key in new.rows:
             rows = [row for p in parents for row in p.rows if row[0] == identity]
             moved = any(0 <= day - d <= 400 and advance(k, day - d) == key for _, d, k in rows)
-            require(moved or identity in added or identity == new.author)
+            fresh = moved or identity in added or identity == new.author
+            require((identity, day, key) in rows or (fresh and day <= new.time_ms // 86_400_000))
         self.above[new.id] = above
         self.carried += carried
 
@@ -247,7 +247,7 @@ class Known:
         return members, {who for who in members if after_all(ADMIN, who)}
 
     def counted(self) -> set[bytes]:
-        found = {self.base} if self.anchor else set()
+        found = {self.base} if self.anchor else set(self.above)
         for id in self.above:
             signed = all(
                 len([who for who in act.signers if who not in self.forked]) >= act.took

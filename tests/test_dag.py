@@ -154,6 +154,7 @@ def test_a_signer_beyond_the_list():
         ({"admins": b""}, "lists others"),
         ({"rows": encode_rows([OAK.row, ELM.row._replace(inbox_key=bytes(32))])}, "inbox key"),
         ({"rows": encode_rows([OAK.row, ELM.row._replace(day=DAY - 1)])}, "inbox key"),
+        ({"rows": encode_rows([OAK.row, ELM.row.moved_on(DAY + 1)])}, "a day to come"),
     ],
 )
 def test_a_list_that_does_not_follow(changes, fault):
@@ -213,3 +214,14 @@ def test_rows_move_on_and_owners_replace_their_own():
     with pytest.raises(CallerError, match="inbox key"):
         group.make(OAK, later, now_ms=NOW_MS + 7 * DAY_MS, rows=[new])
     assert new in group.make(ELM, later, now_ms=NOW_MS + 7 * DAY_MS, rows=[new]).members()
+
+
+def test_a_clock_that_is_ahead_keeps_nobody_from_making_epochs():
+    group = Group()
+    ahead = group.make(ELM, group.with_people(ELM, ASH), now_ms=NOW_MS + DAY_MS)
+    assert {row.day for row in ahead.members()} == {DAY + 1}
+    removed = group.make(OAK, ahead, ("remove", ELM))
+    assert removed.members()[0].day == DAY + 1 and members(group.dag) == "ash oak"
+    too_far = encode_rows([row.moved_on(DAY + 2) for row in removed.members()])
+    made = group.take(OAK, group.forced(OAK, removed).body._replace(rows=too_far), NOW_MS + DAY_MS)
+    assert group.dag.faults[made.id] == "an inbox key of a day to come"

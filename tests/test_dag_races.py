@@ -259,6 +259,8 @@ def test_a_direct_has_two_members_and_may_begin_twice():
     assert names(dags[0].membership().members) == "elm oak" and dags[0].loose_ends(OAK.id) == ()
     renewed = posted(ELM, acts.draft(dags[0], ELM.id, NOW_MS, [dags[0].current(ELM.id).id]), channel)
     assert renewed.body.flags == DIRECT
+    dags[0].set_forked([OAK.id, ELM.id])
+    assert dags[0].current(OAK.id) is not None
     late = Dag(channel, None)
     late.add(renewed)
     assert late.current(OAK.id) == renewed  # what went before may be gone

@@ -25,7 +25,7 @@ from enum import StrEnum
 from meshd import crypto, statement
 from meshd.groups.epochs import Epoch, Member
 from meshd.groups.membership import Act, Membership, after, changes, electorate, resolve
-from meshd.limits import KEY_DAYS_MAX, PARENTS_MAX
+from meshd.limits import PARENTS_MAX
 from meshd.statement import ADD_MEMBER, REMOVE_MEMBER, Statement
 
 
@@ -73,6 +73,7 @@ class Dag:
         self._acting = 0  # the epochs that have any, as bits
         self._children: dict[bytes, list[bytes]] = {}  # of ids that are not judged yet
         self._resolved: dict[int, Membership] = {}
+        self._removals: tuple[int, dict[bytes, list[int]]] = 0, {}  # for these epochs, as bits
         self._counted: int | None = None
 
     # --- taking epochs in ---
@@ -214,20 +215,23 @@ class Dag:
         return acts
 
     def _judge_rows(self, epoch: Epoch, parents: list[Epoch]) -> None:
-        """Nobody but its owner replaces an inbox key; anybody may move it on to a later day."""
+        """Nobody but its owner replaces an inbox key. Anybody may move it on, to the post's day at most: else one
+        whose clock is ahead would keep all others from making epochs.
+        """
         if all(epoch.body.rows == parent.body.rows for parent in parents):
             return
         earlier: dict[bytes, list[Member]] = {}
         for parent in parents:
             for row in parent.members():
                 earlier.setdefault(row.identity, []).append(row)
-        new = {subject for purpose, subject in epoch.body.acts if purpose == ADD_MEMBER} | {epoch.author}
+        free = {subject for purpose, subject in epoch.body.acts if purpose == ADD_MEMBER} | {epoch.author}
         for row in epoch.members():
-            olds = [row] if row.identity in new else earlier[row.identity]
-            if not any(
-                row == old or (0 < row.day - old.day <= KEY_DAYS_MAX and row == old.moved_on(row.day))
-                for old in olds
-            ):
+            olds = earlier.get(row.identity, [])
+            if row in olds:
+                continue
+            if row.day > epoch.day:
+                raise Fault("an inbox key of a day to come")
+            if row.identity not in free and all(row != old.moved_on(row.day) for old in olds):
                 raise Fault("it replaces a member's inbox key")
 
     # --- what follows ---
@@ -306,19 +310,12 @@ class Dag:
     def removals(self, identity: bytes, epoch: bytes) -> list[bytes]:
         """The epochs that removed this member and that the given one did not know of."""
         number = self._number[epoch]
-        return sorted(
-            self._valid[act.at].id
-            for act in self._acts_in(self._counted_bits() & self._acting)
-            if act.purpose == REMOVE_MEMBER
-            and act.subject == identity
-            and not (self._before[number] | 1 << number) >> act.at & 1
-        )
+        known = self._before[number] | 1 << number
+        return sorted(self._valid[at].id for at in self._removed().get(identity, ()) if not known >> at & 1)
 
     def is_out(self, identity: bytes) -> bool:
         """Whether this member was removed and not brought back: no key is taken from it."""
-        acts = self._acts_in(self._counted_bits() & self._acting)
-        removed = any(act.purpose == REMOVE_MEMBER and act.subject == identity for act in acts)
-        return removed and identity not in self.membership().members
+        return identity in self._removed() and identity not in self.membership().members
 
     def introduces(self, id: bytes) -> list[bytes]:
         """The epochs that a member of this one, which heals, needs to judge it and could not open: they are sealed
@@ -341,13 +338,25 @@ class Dag:
     def _counted_bits(self) -> int:
         """The epochs that somebody with an unforked key answers for: who made it, or anything upon it."""
         if self._counted is None:
-            self._counted = 1 if self._valid and self.anchor else 0  # the base is taken as it stands
+            # The base is taken as it stands; in a direct nobody decides anything, so nothing is set aside.
+            self._counted = bool(self._valid) if self.anchor else (1 << len(self._valid)) - 1
             for number, epoch in enumerate(self._valid):
                 if epoch.author not in self.forked and all(
                     len(act.signers - self.forked) >= act.needed for act in self._acts[number]
                 ):
                     self._counted |= self._before[number] | 1 << number
         return self._counted
+
+    def _removed(self) -> dict[bytes, list[int]]:
+        """In which counted epochs each member was removed who ever was."""
+        within = self._counted_bits() & self._acting
+        if self._removals[0] != within:
+            found: dict[bytes, list[int]] = {}
+            for act in self._acts_in(within):
+                if act.purpose == REMOVE_MEMBER:
+                    found.setdefault(act.subject, []).append(act.at)
+            self._removals = within, found
+        return self._removals[1]
 
     def _ends(self) -> list[int]:
         """The counted epochs that no other builds on, deepest first, then by id."""
