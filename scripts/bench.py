@@ -25,6 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import bench_backlog
+import bench_groups
 import bench_growth
 import bench_handshake
 import bench_idle
@@ -54,6 +55,7 @@ BENCHES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "memory": bench_memory.run,
     "handshake": bench_handshake.run,
     "panic": bench_panic.run,
+    "groups": bench_groups.run,
 }
 OPTIONAL = {"growth": bench_growth.run, "peers": bench_peers.run}
 
