@@ -67,11 +67,19 @@ class Checks:
         """Every post that lasts was shown to every reader, in whole chains unless some of it expired or was undone
         by a restored copy; and none was lost."""
         machines = self._world.machines
-        lasting = {key[8:] for key in self._lasting(machines[0])}
-        whole = len(lasting) == len(machines[0].seen) and not any(each.restores for each in machines)
+        keys = self._lasting(machines[0])
+        sealed = {key for machine in machines for key in machine.log.openings.known(keys)}
+        assert bool(sealed) == any(machine.is_member for machine in machines), "nothing that lasts is sealed"
         for machine in machines:
             self._world.read_on(machine)
             self._set_is_what_is_carried(machine)
+            readable = keys if machine.is_member else [key for key in keys if key not in sealed]
+            lasting = set(machine.log.openings.posts_of(readable))
+            whole = len(lasting) == len(machine.seen) and not any(each.restores for each in machines)
+            opened = machine.log.openings.known(keys)
+            assert opened == (sealed if machine.is_member else set()), (
+                f"machine {machine.number} opened {len(opened)} of {len(sealed)} sealed envelopes"
+            )
             in_log = [row.id for row in machine.log.after(0, None, len(machine.seen) + 1)]
             assert in_log == list(machine.seen), f"machine {machine.number}: its reader skipped posts"
             assert lasting <= set(in_log), f"machine {machine.number} carries what it does not show"

@@ -97,6 +97,7 @@ class Machine:
         self.acknowledged: dict[str, str] = {}  # post id → text
         self.received = self.sent = 0  # envelopes, all cores together
         self.restores = 0
+        self.is_member = False  # of the group
         author_seed = hashlib.sha256(b"author %d %d" % (seed, number)).digest()
         self.author, _ = ed25519_keypair(author_seed)
         folder.mkdir()
@@ -133,7 +134,8 @@ class Machine:
     def check_acknowledged(self) -> None:
         """AssertionError unless every post that was acknowledged is carried, or has expired."""
         carried = self.on.carry.keys()
-        missing = self.acknowledged.keys() - {key[8:].hex() for key in carried}
+        posts = self.log.openings.posts_of(list(carried))
+        missing = self.acknowledged.keys() - {identity.hex() for identity in posts}
         hour = self.on.time.seen_ms // HOUR_MS
         rows = {each: self.log.row(bytes.fromhex(each)) for each in sorted(missing)}
         lost = [each for each, row in rows.items() if row is None or row.keep_until > hour]

@@ -66,6 +66,7 @@ class Scenario:
     skew_ms: int = 0  # of wall clocks, at most
     jumps: float = 0.0  # a wall clock is set anew
     wrong: tuple[int, ...] = ()  # how far the wall clocks of the last laptops are off
+    group: int = 0  # so many laptops, far apart, are in a group, and post to it as often as to everybody
     flat: bool = False  # what the cores keep in memory must not grow from the second quarter to the last
 
 
@@ -87,6 +88,8 @@ SCENARIOS = {
                       step_s=900, keep="6h", splits=0.3, skew_ms=60_000),
     "flicker": Scenario("24 hours in a row whose links last seconds", 8, "line", 960, 24 * 3600, step_s=10,
                         keep="6h", loss=0.6, flat=True),
+    "group": Scenario("three of eight in a row are in a group, the others carry what they can't read", 8, "line",
+                      60, 60, loss=0.1, churn=0.05, crashes=0.1, group=3),
     "walk": Scenario("people carry posts from room to room", 24, "rooms", 30, 60, moves=0.1, splits=0.1),
     "crowd": Scenario("one network with more laptops than links", 24, "bridge", 10, 20, churn=0.05),
     "halves": Scenario("parted in two for 30 minutes", 100, "overlay", 40, 1800, halves=True, typed=3),
@@ -169,6 +172,7 @@ class Day:
         self._part()
         for machine in machines:
             machine.segments = self._home(machine)
+            machine.is_member = self._is_in_group(machine.number)
             self.world.turn_on(machine)
             others = [self._rng.choice(machines) for _ in range(self.scenario.typed)]
             if self.scenario.topology == "line":
@@ -177,6 +181,11 @@ class Day:
                 self.world.ask(machine, "peer.add", address=str(other.address))
             self.world.run(self._rng.randint(1, 100), self.checks.every_second)
         self.world.run(self.scenario.still_s * SECOND_MS, self.checks.every_second)
+
+    def _is_in_group(self, number: int) -> bool:
+        """The first, the last, and those evenly between."""
+        count, last = self.scenario.group, self.scenario.nodes - 1
+        return number in [round(nth * last / (count - 1)) for nth in range(count)]
 
     def _home(self, machine: Machine) -> tuple[int, ...]:
         """The networks a laptop begins on, and comes back to."""
@@ -237,7 +246,8 @@ class Day:
     def _post(self, machine: Machine) -> None:
         waits = {"wait": "held", "timeout": 10} if self._rng.random() < 0.2 else {}
         keep = self.scenario.keep or self._rng.choice(list(KEEP_HOURS))
-        self.world.post(machine, self.scenario.size, keep=keep, **waits)
+        channel = "kitchen" if machine.is_member and self._rng.random() < 0.5 else "plaza"
+        self.world.post(machine, self.scenario.size, channel, keep=keep, **waits)
 
     def _heal(self) -> int:
         self.world.heal()

@@ -20,6 +20,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from meshd.daykeys import key_day
 from meshd.events import (
     Advanced,
     BytesReceived,
@@ -43,6 +44,7 @@ from meshd.events import (
 )
 from meshd.ids import COMMONS_KEY, Address
 from meshd.limits import DIAL_MS
+from meshd.post import HOUR_MS
 from tests.simulation.deliveries import Deliveries
 from tests.simulation.machine import Machine, Moment, PowerCut
 from tests.simulation.wires import Wire, Wires
@@ -51,6 +53,10 @@ EPOCH_MS = 1_790_000_000_000  # wall time at the beginning
 BOOT_MS = 1_000_000  # monotonic time at the beginning
 WAKES_MAX = 2_000  # at one millisecond, before a core counts as spinning
 SECOND_MS = 1_000
+GROUP, GROUP_KEY = (
+    b"g" * 16,
+    b"k" * 32,
+)  # of the group in which some laptops are; how they got the key is not shown
 
 
 class World:
@@ -223,8 +229,12 @@ class World:
     # --- laptops ---
 
     def turn_on(self, machine: Machine) -> None:
-        """Turn a laptop on, with the events that the daemon begins with; it listens to the plaza."""
+        """Turn a laptop on, with the events that the daemon begins with; it listens to the plaza, and is in the group
+        if it is a member."""
         machine.turn_on(self.now(machine))
+        if machine.is_member and not machine.log.joined(GROUP):
+            day = key_day(EPOCH_MS // HOUR_MS)
+            machine.on.intake.sealing.join(GROUP, "kitchen", "group", GROUP * 2, day, GROUP_KEY)
         self.handle(machine, NetworkChanged())
         if machine.node is not None:
             self.command(machine, "channel.join", name="plaza")
