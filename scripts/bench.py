@@ -35,6 +35,7 @@ import bench_panic
 import bench_peers
 import bench_post
 import bench_reconcile
+import bench_sealed
 import bench_search
 import bench_start
 import bench_sustained
@@ -45,6 +46,7 @@ from meshd.store.carry import Carry
 
 BENCHES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "backlog": bench_backlog.run,
+    "sealed": bench_sealed.run,
     "live": bench_live.run,
     "reconcile": bench_reconcile.run,
     "post": bench_post.run,
@@ -58,9 +60,6 @@ BENCHES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "groups": bench_groups.run,
 }
 OPTIONAL = {"growth": bench_growth.run, "peers": bench_peers.run}
-
-
-BACKLOG_RATIO_GOAL = 0.35  # posts a second, of raw verifications a second
 
 
 def verifies_a_second() -> int:
@@ -124,9 +123,9 @@ def main(argv: list[str]) -> int:
 def judge(figures: dict[str, Any], calibration: dict[str, Any]) -> dict[str, Any]:
     """The figures with their calibration, and whether the goals that depend on it were met."""
     line = {**figures, **calibration}
-    if line["bench"] == "backlog":
-        line["ratio"], line["ratio_goal"] = round(line["posts_s"] / line["verifies_s"], 3), BACKLOG_RATIO_GOAL
-        line["met"] = line["met"] and line["ratio"] >= BACKLOG_RATIO_GOAL
+    if "ratio_goal" in line:  # posts a second, of raw verifications a second
+        line["ratio"] = round(line["posts_s"] / line["verifies_s"], 3)
+        line["met"] = line["met"] and line["ratio"] >= line["ratio_goal"]
     if line["bench"] == "live":
         commits_ms = line["commits"] * line["commit_ms"]
         line["met"] = line["p50_ms"] <= max(line["p50_goal_ms"], commits_ms)

@@ -17,6 +17,7 @@ from cli.laptop import Laptop, start_all
 
 POSTS = 10_000
 BYTES_GOAL = 560
+RATIO_GOAL = 0.35  # posts a second, of raw verifications a second
 PATIENCE_S = 60
 
 
@@ -63,6 +64,7 @@ def _measure(giver: Laptop, taker: Laptop, network_key: bytes) -> dict[str, obje
         "taker_cpu_us_post": round(taker_s / POSTS * 1e6),
         "bytes_post": round(payload, 1),
         "bytes_goal": BYTES_GOAL,
+        "ratio_goal": RATIO_GOAL,
         "in_order": texts == sorted(texts),
         "twice": len(texts) - len(set(texts)),
         "forged_refused": refused,
