@@ -5,9 +5,9 @@ before what is new is stored, so nothing goes in the event that brought it, in w
 
 - **Bodies** go from the ingress whose bodies fill most; of these sealed ones first, then those with the longest life
   left. Their ids stay in the set, or every round would bring them again.
-- **Own posts** stay, and those of contacts go when nothing else is left. Which they are is not in carry: it is told by
-  the author, whom only `log` knows. So a locked node takes bodies only from what came since its start, when nothing of
-  ours did.
+- **Own posts** stay, and those of contacts and of own groups go when nothing else is left. Which they are is not in
+  carry: it is told by the author, and by what our keys opened, and only `log` knows those. So a locked node takes
+  bodies only from what came since its start, when nothing of ours did.
 - **Ids** go when the set itself is full, from the ingress that has most, those without a body first; and that ingress
   brings nothing new until another has more. Rounds find such ids lacking again: this bound is there for the memory.
 
@@ -99,7 +99,7 @@ class Eviction:
             limit *= 2  # so many that stay are passed over
 
     def _closeness(self, sequence: int, raw: bytes) -> int:
-        """Whose an envelope is, as far as it can be told: nobody who is locked can, nor from a sealed one."""
+        """Whose an envelope is, as far as it can be told: nobody who is locked can, nor from one that did not open."""
         if sequence not in self._close and self._log is not None:
             parsed = envelope.parse(raw)
             if isinstance(parsed, envelope.Envelope):
@@ -108,6 +108,9 @@ class Eviction:
                     self._note(sequence, OWN)
                 elif self._log.contacts.get(author).is_known:
                     self._note(sequence, CONTACT)
+            elif parsed is not None and self._log.openings.known([parsed.key]):
+                row = self._log.row(*self._log.openings.posts_of([parsed.key]))
+                self._note(sequence, OWN if row is not None and row.own else CONTACT)
         return self._close.get(sequence, FOREIGN)
 
     def _note(self, sequence: int, closeness: int) -> None:

@@ -287,6 +287,29 @@ def test_of_one_author_a_bounded_number_wait_for_their_time(table: Table) -> Non
     assert len(shown(oak)) == ASIDE_MAX
 
 
+def test_what_is_of_a_group_of_ours_goes_after_what_nobody_here_can_read(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (oak,) = members(table)
+    oak.post("mine", channel="kitchen", keep="7d")
+    ours = [sealed_post(OAK, incarnation=n, nonce=bytes((n,)) * 24) for n in range(1, 20)]
+    foreign = [seal(b"", key=bytes(32), nonce=bytes((n,)) * 24) for n in range(1, 40)]
+    bring(oak, *foreign, *ours)
+    oak.stop()
+    oak.start()
+    monkeypatch.setattr("meshd.eviction.CARRY_SIZE_MAX", 25 * len(ours[0]))
+    bring(oak, seal(b"", key=bytes(32), nonce=b"n" * 24))
+    left = [raw for raw in oak.raws() if raw]
+    assert set(ours) < set(left) and len(set(left) & set(foreign)) == 4
+    monkeypatch.setattr("meshd.eviction.CARRY_SIZE_MAX", 5 * len(ours[0]))
+    bring(oak, seal(b"", key=bytes(32), nonce=b"o" * 24))
+    left = [raw for raw in oak.raws() if raw]
+    mine = oak.node.intake.sealing.open_again(parsed(left[0]))
+    assert 0 < len(set(left) & set(ours)) < 5 and mine is not None
+    assert mine.post.author.hex() == oak.ask("id.show")["id"]
+    assert len(shown(oak)) == 20
+
+
 # --- writing ---
 
 
