@@ -3,6 +3,8 @@
 import base64
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meshd import card, crypto
 from meshd.card import Card
@@ -48,3 +50,11 @@ def test_one_wrong_character_is_noticed(place: int) -> None:
 def test_a_key_that_nobody_can_have_is_refused() -> None:
     with pytest.raises(CallerError, match="no valid identity"):
         card.decode(card.encode(b"\1" + bytes(31), CARD.day, CARD.inbox_key))
+
+
+@given(st.text() | st.binary(max_size=80).map(lambda raw: card.PREFIX + base64.b32encode(raw).decode()))
+def test_any_text_is_a_card_or_invalid(text: str) -> None:
+    try:
+        assert card.encode(*card.decode(text)) == "".join(text.split()).upper()
+    except CallerError as error:
+        assert error.code is Code.invalid

@@ -132,6 +132,7 @@ def _message(rng: random.Random) -> msg.Message:
     makers: list[Callable[[], msg.Message]] = [
         partial(hello, key_count=mutate.number(rng) >> 1, floor_hour=mutate.number(rng) >> 1),
         lambda: msg.Tags(bytes(msg.TAGS_SIZE)),
+        lambda: msg.Proof(rng.randbytes(32), rng.randbytes(64)),
         lambda: msg.Ping(mutate.number(rng) >> 1),
         lambda: msg.Pong(rng.randrange(3)),
         lambda: msg.Bye(mutate.number(rng) >> 1),
