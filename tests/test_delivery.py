@@ -164,7 +164,7 @@ def test_what_is_remembered_is_as_good_as_what_was_seen() -> None:
     made = Delivery(OAK.identity, random.Random(1), keys_of)
     made.announced(ASH.identity, ASH.prekeys, NOW_MS)
     made.hold(CHANNEL, EPOCH, MEMBERS, NOW_MS, sent={ASH.identity: Sent(TODAY, HOUR + 72, FIR.identity)})
-    assert made.next_due_ms is None and made.pending(EPOCH, HOUR) == sorted([ELM.identity, FIR.identity])
+    assert made.next_due_ms is None and made.live(EPOCH, HOUR) == [ASH.identity]
 
 
 # --- who lies ---
@@ -227,21 +227,20 @@ def test_who_sends_junk_to_silence_the_others_is_not_believed_twice_in_a_row() -
     assert made.seen(ASH.identity, parsed(others), end + 72, end * HOUR_MS) != []
 
 
-# --- pending ---
+# --- who can be sent anything ---
 
 
-def test_who_shows_no_prekeys_is_pending_until_it_does() -> None:
+def test_who_shows_no_prekeys_of_today_is_not_reachable() -> None:
     made = delivery(shown=(ASH,))
-    assert made.pending(EPOCH, HOUR) == sorted([ELM.identity, FIR.identity])
-    announced(made, ELM, TODAY)
-    assert made.pending(EPOCH, HOUR) == [FIR.identity]
-
-
-def test_who_was_sent_a_key_is_not_pending_while_it_lives() -> None:
-    made = delivery(shown=())
     announced(made, FIR, TODAY - 8)
+    assert made.reachable(EPOCH, HOUR) == sorted([ASH.identity, FIR.identity])
+    assert made.reachable(EPOCH, HOUR + 14) == [ASH.identity]
+    announced(made, ELM, TODAY)
+    assert made.reachable(EPOCH, HOUR + 14) == sorted([ASH.identity, ELM.identity])
+
+
+def test_who_was_sent_a_key_is_known_while_it_lives() -> None:
+    made = delivery(shown=())
+    assert made.live(EPOCH, HOUR) == []
     made.seen(ASH.identity, by(FIR), HOUR + 72, NOW_MS)
-    assert made.pending(EPOCH, HOUR) == [ELM.identity]
-    assert ASH.identity not in made.pending(EPOCH, HOUR + 71)
-    assert ASH.identity in made.pending(EPOCH, HOUR + 72)
-    assert FIR.identity in made.pending(EPOCH, HOUR + 14)
+    assert made.live(EPOCH, HOUR + 71) == [ASH.identity] and made.live(EPOCH, HOUR + 72) == []

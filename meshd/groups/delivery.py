@@ -3,7 +3,8 @@
 The rule (protocol.md, "Delivery"): any member that holds an epoch's key sends today's to a member who shows newer
 prekeys than the last key envelope was made for, once none is live; after a random delay, and not if another did so
 meanwhile. The delay grows with the number of members, so that of many who could only few do. A member whose prekeys are
-all of days that are over can't be sent anything: it is *pending* until it is heard of.
+all of days that are over is not *reachable*: it can't be sent anything until it is heard of. (Who is shown as pending
+because of that is up to `group`.) Keys of superseded epochs are sent like others, as long as they are held.
 
 That another did is known from what it sent: a member opens the tail of key envelopes for the others (`keyenvelope`).
 It can't see whether their parts are right. So the same member is not believed twice in a row: who sends somebody junk
@@ -151,15 +152,14 @@ class Delivery:
         self._look_ahead()
         return found
 
-    def pending(self, epoch: bytes, hour: int) -> list[bytes]:
-        """The members who were sent nothing that is live, and can't be: none of their prekeys is for today."""
-        known = self._epochs[epoch]
-        return [
-            member
-            for member in sorted(known.members - {self._own})
-            if not (member in known.sent and known.sent[member].live_until > hour)
-            and not (member in self._prekeys and keyenvelope.life(self._prekeys[member], hour))
-        ]
+    def live(self, epoch: bytes, hour: int) -> list[bytes]:
+        """The members with a live key envelope of this epoch, as far as we know."""
+        return sorted(member for member, sent in self._epochs[epoch].sent.items() if sent.live_until > hour)
+
+    def reachable(self, epoch: bytes, hour: int) -> list[bytes]:
+        """The members who can be sent a key now: some prekey of theirs is for today."""
+        known = ((member, self._prekeys.get(member)) for member in sorted(self._epochs[epoch].members))
+        return [member for member, prekeys in known if prekeys and keyenvelope.life(prekeys, hour)]
 
     # --- inside ---
 

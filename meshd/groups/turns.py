@@ -1,6 +1,6 @@
 """Turns: what any member may do, one does.
 
-The rule: a duty that many see at once (renew, heal, seal anew, send a key) is done by each after a random wait, and
+The rule: a duty that many see at once (renew, heal, seal anew) is done by each after a random wait, and
 only if nobody did it meanwhile. So no order among members is needed, nobody is waited for who is away, and a handful
 do what one would have been enough for: those whose waits end before the word of the first has reached them. The wait
 is drawn from n times a span of one's own, so that their number depends on how long word takes, not on n.

@@ -59,13 +59,13 @@ def test_G09_one_key_envelope_by_five_couriers_counts_once_and_brings_nothing_ba
     assert opened(content, ash) is None
 
 
-def test_G11_a_member_with_outdated_prekeys_is_sent_nothing_and_said_to_be_pending() -> None:
+def test_G11_a_member_with_outdated_prekeys_is_sent_nothing_until_it_is_heard_of() -> None:
     made = Delivery(OAK.identity, random.Random(1), lambda channel, epoch: [(TODAY, KEY)])
     made.announced(ASH.identity, person("ash", TODAY - 9).prekeys, HOUR * HOUR_MS)
     made.hold(CHANNEL, EPOCH, [OAK.identity, ASH.identity], HOUR * HOUR_MS, is_ours=True)
-    assert made.due((HOUR + 24) * HOUR_MS, 10) == [] and made.pending(EPOCH, HOUR) == [ASH.identity]
+    assert made.due((HOUR + 24) * HOUR_MS, 10) == [] and made.reachable(EPOCH, HOUR) == []
     made.announced(ASH.identity, person("ash", TODAY + 1).prekeys, (HOUR + 24) * HOUR_MS)
-    assert made.pending(EPOCH, HOUR + 24) == []
+    assert made.reachable(EPOCH, HOUR + 24) == [ASH.identity]
     (due,) = made.due((HOUR + 24) * HOUR_MS + 2 * KEY_DELAY_EACH_MS, 10)
     assert due.member == ASH.identity and due.life.days[0] == TODAY + 1
 

@@ -13,19 +13,16 @@ from meshd import codec, crypto, daykeys, envelope, post
 from meshd.envelope import Sealed
 from meshd.groups import keyenvelope, prekeys
 from meshd.groups.delivery import Delivery
+from meshd.groups.group import reseal_due
 from meshd.groups.keyenvelope import Delivered
 from meshd.groups.prekeys import OwnPrekeys
 from meshd.ids import inbox_channel_id, post_id
 from meshd.keyring import Keyring, Opened
-from meshd.limits import KEEP_HOURS
+from meshd.limits import EPOCH_RENEW_MS, KEEP_HOURS, RESEAL_HOURS, SUPERSEDED_HOURS
 from meshd.post import HOUR_MS, KIND_EPOCH, KIND_PREKEYS, KIND_TEXT, Post, Text
 
 FIRST_HOUR = 20_500 * 24
-EPOCH_HOURS = 7 * 24  # an epoch is renewed after so long …
-EPOCH_SPREAD_HOURS = 12  # … and at most so much, at random, so that one does it and not all
-SUPERSEDED_HOURS = 8 * 24  # the key of an epoch that another follows is kept for so long
 LONG_HOURS = 90 * 24  # keep-until of an epoch's post
-RESEAL_HOURS = 42  # a quarter of an envelope's life
 ON_HOURS, OFF_HOURS = 6, 12  # of a laptop, on average
 NEVER = 2**62  # the hour since when the current epoch is superseded
 GROUP = b"the group".ljust(16)
@@ -131,7 +128,7 @@ class Member(Laptop):
         self.read: set[bytes] = set()  # … and those that could be read
         self.log: dict[bytes, int] = {}  # what is readable now, until which hour
         self.erased_hour = FIRST_HOUR  # of the last pass
-        self.announced_day = self.renew_hour = 0
+        self.announced_day = 0
 
     # --- what comes ---
 
@@ -197,7 +194,6 @@ class Member(Laptop):
         current = self.current
         if current is not None and current != before:
             self.superseded[current.id] = NEVER
-            self.renew_hour = current.hour + EPOCH_HOURS + self.rng.randrange(EPOCH_SPREAD_HOURS)
             if before is not None:
                 self.superseded[before.id] = self.town.hour
 
@@ -250,8 +246,8 @@ class Member(Laptop):
         if self.announced_day != self.town.day:
             self.announced_day = self.town.day
             body = prekeys.encode(self.own.announce(self.town.day, self.rng.randbytes)[0])
-            content, _ = self._signed(KIND_PREKEYS, self.inbox, b"", body, 168)
-            self._send(content, self.inbox, b"", self.town.hour + 168)
+            content, _ = self._signed(KIND_PREKEYS, self.inbox, b"", body, KEEP_HOURS["7d"])
+            self._send(content, self.inbox, b"", self.town.hour + KEEP_HOURS["7d"])
 
     def write(self) -> None:
         """A text, now and then, under the epoch that counts."""
@@ -264,7 +260,7 @@ class Member(Laptop):
     def renew(self) -> None:
         """A new epoch, if the one that counts is old enough."""
         current = self.current
-        if current is not None and self.town.hour >= self.renew_hour:
+        if current is not None and self.town.hour >= current.hour + EPOCH_RENEW_MS // HOUR_MS:
             self.begin_epoch(current.depth + 1)
 
     def begin_epoch(self, depth: int) -> None:
@@ -272,7 +268,7 @@ class Member(Laptop):
         content, epoch = self._signed(KIND_EPOCH, GROUP, b"", codec.pack(depth), LONG_HOURS)
         self.keyring.add(GROUP, epoch, self.town.day, self.rng.randbytes(32))
         self.town.epochs[content] = epoch
-        self._send(content, GROUP, epoch, self.town.hour + 168)
+        self._send(content, GROUP, epoch, self.town.hour + RESEAL_HOURS)
 
     def reseal(self) -> None:
         """Every epoch whose key is here under the one that counts, if its newest envelope nears its end."""
@@ -281,8 +277,8 @@ class Member(Laptop):
             if current is not None and epoch in self.superseded:
                 found = bits(town.sealings[epoch] & self.carried)
                 ends = max((town.things[number].sealed.expiry_hour for number in found), default=0)
-                if ends < town.hour + RESEAL_HOURS:
-                    self._send(content, GROUP, current.id, town.hour + 168)
+                if reseal_due(town.wall_ms, ends):
+                    self._send(content, GROUP, current.id, town.hour + RESEAL_HOURS)
 
     def deliver(self, wall_ms: int) -> None:
         """The key that is due at this time."""
