@@ -103,6 +103,20 @@ def _admins_admin(group: Group) -> None:
     group.make(YEW, second, ("add", ALL[5]))
 
 
+def _admin_for_nothing(group: Group) -> None:
+    last = _begun(group, ELM, ASH)
+    group.make(OAK, group.make(ELM, last, ("add", YEW)), ("admin", YEW), by=[ASH])
+    group.make(OAK, last, ("remove", ELM), by=[ASH])
+
+
+def _not_mended(group: Group) -> None:
+    last = _begun(group, ELM, ASH)
+    there = group.make(ELM, group.make(ELM, last, ("add", YEW)), ("admin", YEW), by=[ASH])
+    group.make(YEW, there, ("add", ALL[5]))
+    here = group.make(OAK, last, ("remove", ELM), by=[ASH])
+    group.make(OAK, group.make(OAK, here, ("add", YEW)), ("admin", YEW), by=[ASH])
+
+
 def _renewed(group: Group) -> None:
     last = _begun(group)
     for person in (OAK, ELM, FIR):
@@ -171,6 +185,8 @@ _SETS: dict[str, tuple[Callable[[Group], None], tuple[Person, ...]]] = {
     "two admins remove each other": (_each_other, ()),
     "a removed admin adds and removes": (_came_after, ()),
     "the admin of a removed admin": (_admins_admin, ()),
+    "who was added for nothing is made admin by others": (_admin_for_nothing, ()),
+    "a right given elsewhere mends nothing": (_not_mended, ()),
     "renewed four times": (_renewed, ()),
     "built on an invalid one": (_bad_chain, ()),
     "cosigns that do not count": (_bad_cosigns, ()),

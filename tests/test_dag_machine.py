@@ -188,9 +188,23 @@ class Partitions(RuleBasedStateMachine):
                 node.add(epoch)
             same(node, dag)
         valid = [each for each in everything if dag.status(each.id) is Status.valid]
-        for anchor in valid[:: max(1, len(valid) // 4)]:
-            same(self.group.known(*everything[::-1], anchor=anchor), self.group.known(*everything))
+        whole = self.group.known(*everything)
+        for anchor in valid:
+            same(self.group.known(*everything[::-1], anchor=anchor), whole)
+            self.newcomer(whole, anchor)
         self.heals(dag)
+
+    def newcomer(self, whole: Dag, anchor: Epoch) -> None:
+        """Who knows nothing from before an epoch that all others lead through comes to the same as all."""
+        before = above(whole, anchor) - {anchor.id}
+        rest = [each for each in whole.held.values() if each.id not in before]
+        valid = [each for each in rest if whole.status(each.id) is Status.valid]
+        if all(anchor.id in above(whole, each) for each in valid):
+            dag = self.group.known(*rest, anchor=anchor)
+            assert dag.membership() == whole.membership()
+            for person in ALL:
+                assert dag.current(person.id) == whole.current(person.id)
+                assert dag.loose_ends(person.id) == whole.loose_ends(person.id)
 
     def heals(self, dag: Dag) -> None:
         for _ in range(8):

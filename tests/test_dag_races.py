@@ -120,6 +120,25 @@ def test_what_an_unwanted_admins_admin_gives_counts_for_nothing():
     assert (members(agree(group)), admins(group.dag)) == ("ash", "")
 
 
+def test_who_was_added_for_nothing_is_no_admin_whoever_made_him_one():
+    group = Group()
+    last = group.with_people(ELM, ASH, FIR, admins=[ELM, ASH])
+    group.make(OAK, group.make(ELM, last, ("add", YEW)), ("admin", YEW), by=[ASH])
+    assert admins(group.dag) == "ash elm oak yew"
+    group.make(OAK, last, ("remove", ELM), by=[ASH])
+    assert (members(agree(group)), admins(group.dag)) == ("ash fir oak", "ash oak")
+
+
+def test_a_right_given_elsewhere_does_not_mend_what_was_done_without_one():
+    group = Group()
+    last = group.with_people(ELM, ASH, FIR, admins=[ELM, ASH])
+    there = group.make(ELM, group.make(ELM, last, ("add", YEW)), ("admin", YEW), by=[ASH])
+    group.make(YEW, there, ("add", BAY))
+    here = group.make(OAK, last, ("remove", ELM), by=[ASH])
+    group.make(OAK, group.make(OAK, here, ("add", YEW)), ("admin", YEW), by=[ASH])
+    assert (members(agree(group)), admins(group.dag)) == ("ash fir oak yew", "ash oak yew")
+
+
 def test_removals_by_who_is_removed_beside_them_stay():
     group = Group()
     last = group.with_people(ELM, ASH, FIR, admins=[ELM])
