@@ -3,15 +3,16 @@
 The rule: bodies may fill CARRY_SIZE_MAX, and the set may hold CARRY_IDS_MAX ids (protocol.md, "Room"). Room is made
 before what is new is stored, so nothing goes in the event that brought it, in which it is passed on.
 
-- **Bodies** go from the ingress whose bodies fill most; of these sealed ones first, then those with the longest life
-  left. Their ids stay in the set, or every round would bring them again.
+- **Bodies** go from the ingress whose bodies fill most: a stranger's, while strangers together have more than
+  STRANGERS_PART, so that who comes by many hosts pushes out nothing that contacts brought. Of these sealed ones first,
+  then those with the longest life left. Their ids stay in the set, or every round would bring them again.
 - **Own posts** stay, and those of contacts and of own groups go when nothing else is left. Which they are is not in
   carry: it is told by the author, and by what our keys opened, and only `log` knows those. So a locked node takes
   bodies only from what came since its start, when nothing of ours did.
 - **Ids** go when the set itself is full, from the ingress that has most, those without a body first; and that ingress
   brings nothing new until another has more. Rounds find such ids lacking again: this bound is there for the memory.
 
-An ingress is a host or a bundle (`store.shares`). What came by many hosts of one person is not seen to be one's.
+An ingress is a contact, a stranger's host or a bundle (`store.shares`).
 """
 
 from collections.abc import Callable, Container, Iterable

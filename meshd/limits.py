@@ -142,6 +142,9 @@ ROOM_SIZE = 1024 * 1024  # what must fit before anything is written again: a bur
 CARRY_SIZE_MAX = 2 * 1024**3  # bytes of envelopes: a laptop can spare that; the file has up to a third more
 CARRY_IDS_MAX = 2**20  # ids in the set, with and without bodies: 150 MB of memory
 INGRESSES_MAX = 1024  # hosts of one run that are told apart: who has IPv6 has hosts without end
+STRANGERS_PART = (
+    0.25  # of what is carried: strangers may have as much though it was contacts who filled the rest
+)
 
 # Eviction
 EVICTED_AT_ONCE = 32  # envelopes that one look at an ingress goes through: a megabyte at most

@@ -298,6 +298,7 @@ class Node:
         if identity is not None:
             self.time.recognised(link, identity)
             self.exchange.recognised(link)
+            self.carry.shares.recognised(str(self.addresses[link]), identity)
             if self.log is not None and not self.room.is_full:
                 self.log.contacts.met(identity)
 
@@ -333,7 +334,7 @@ class Node:
         if session is None:
             return
         session.close()
-        self.addresses.pop(link)
+        self.carry.shares.closed(str(self.addresses.pop(link)))
         self.opened_ms.pop(link, None)
         self.exchange.closed(link, self._now)
         self.recognition.closed(link)

@@ -129,6 +129,24 @@ def test_what_has_just_come_stays_for_its_event(shelf: Shelf) -> None:
     assert all(shelf.bodies(shelf.put("10.0.0.1:5000", 8)))
 
 
+def test_strangers_by_many_hosts_push_out_nothing_that_a_contact_brought(shelf: Shelf) -> None:
+    shelf.room(20)
+    shares_ = shelf.carry.shares
+    shares_.recognised("10.0.0.1:5000", b"elm")
+    friends = shelf.put("10.0.0.1:5000", *[7] * 14)
+    for host in range(2, 40):
+        shelf.put(f"10.0.0.{host}:5000", 7)
+    assert all(shelf.bodies(friends)) and shelf.carry.shares.total.bodies == 20
+    shares_.closed("10.0.0.1:5000")
+    shares_.recognised("10.0.0.77:5000", b"elm")
+    assert shelf.bodies(shelf.put("10.0.0.77:5000", *[7] * 3)) == [False, False, True], (
+        "now they pay for themselves"
+    )
+    assert all(shelf.bodies(friends)), "the newest arrivals first"
+    assert shelf.via("10.0.0.77:6000") < shelf.via("10.0.0.1:5000"), "a stranger is there now"
+    assert sum(shelf.bodies(friends)) + 1 + 5 == shares_.total.bodies, "strangers keep a quarter"
+
+
 # --- what is left of them ---
 
 
@@ -266,6 +284,22 @@ def test_whose_posts_they_are_is_not_read_again_and_again(
     for number in range(20, 26):
         stranger.give(said(number))
     assert sum(sequence in range(2, 102) for sequence in read) <= 100
+
+
+def test_what_a_contact_brings_counts_as_theirs_while_the_link_is_up(table: Table) -> None:
+    oak, elm = table.home("oak"), table.home("elm")
+    for home, other in ((oak, elm), (elm, oak)):
+        home.ask("contact.add", card=other.ask("id.show")["card"], name=other.log.name)
+    link, _ = table.link(elm, oak)
+    table.run(100)
+    elm.post("hello")
+    table.settle()
+    shares_ = oak.carry.shares
+    (by_elm,) = oak.carry._database.read("SELECT DISTINCT ingress FROM envelope")[0]
+    assert shares_.ingress(str(HERE)) == by_elm
+    table.cut(elm, link)
+    table.settle()
+    assert shares_.ingress(str(HERE)) != by_elm
 
 
 def test_a_locked_node_evicts_only_what_came_since(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
