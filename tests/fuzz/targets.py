@@ -20,7 +20,7 @@ from meshd.proto.frame import FrameReader
 from meshd.proto.keyset import KeySet
 from meshd.proto.reconcile import Initiator, respond
 from meshd.proto.session import Session, State
-from tests.fuzz import mutate
+from tests.fuzz import keys, mutate
 from tests.homes import PLAZA
 from tests.wire import HOUR, WALL_MS, Author, Pair, hello, session
 
@@ -332,6 +332,8 @@ def make_targets() -> dict[str, Target]:
     return {
         "codec": fuzz_codec,
         "envelope": fuzz_envelope,
+        "keyenvelope": keys.fuzz_key_envelope,
+        "prekeys": keys.fuzz_prekeys,
         "message": fuzz_message,
         "frame": FuzzFrame(),
         "session": FuzzSession(),
