@@ -18,6 +18,9 @@ from typing import NamedTuple
 from meshd import card, crypto, post
 from meshd.daykeys import advance
 from meshd.envelope import NONCE_SIZE, Envelope, Sealed, parse, post_content, seal, seal_public
+from meshd.groups import keyenvelope
+from meshd.groups.keyenvelope import Delivered
+from meshd.groups.prekeys import Announcement
 from meshd.hlc import Clock
 from meshd.ids import envelope_key
 from meshd.limits import INCARNATION_MAX, KEEP_HOURS, KEEP_HOURS_MAX, KEY_DAYS_MAX, PARENTS_MAX
@@ -129,6 +132,17 @@ class Author:
         if not isinstance(sealed, Sealed):
             raise RuntimeError("our own envelope does not parse")
         return sealed
+
+    def next_ms(self, wall_ms: int) -> int:
+        """The time that the next post of ours will bear."""
+        return max(wall_ms, self._clock.last + 1 >> 16)
+
+    def deliver(
+        self, recipient: bytes, prekeys: Announcement, days: range, channel: bytes, epoch: bytes, key: bytes
+    ) -> bytes:
+        """The content of a key envelope of ours; `key` is that of the first day (`keyenvelope.seal`)."""
+        delivered = Delivered(channel, epoch, self.public, days[0], key)
+        return keyenvelope.seal(self._entropy, self._secret, recipient, prekeys, days, delivered)
 
     def inbox(self, wall_ms: int) -> tuple[int, bytes]:
         """A day, today or before, and the 32 bytes of our inbox key on it; made for today if there was none yet."""

@@ -254,7 +254,7 @@ class Commands:
             if not node.author.has_posted(channel):
                 firsts.add(channel)
         made = node.author.compose(drafts, now.wall_ms)
-        node.exchange.posted(node.intake.add_own([envelope for _, envelope in made], now), now)
+        node.publish([envelope for _, envelope in made], now)
         return [
             {
                 "id": identity.hex(),

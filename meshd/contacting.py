@@ -56,7 +56,7 @@ class Contacting:
         known = self._other(log, shown.identity)
         name = checked_petname(params["name"]) if "name" in params else known.petname
         self._put(log, known._replace(petname=name, is_added=True))
-        _keep_inbox(log, shown)
+        self._keep_inbox(shown)
         self._node.recognition.again()
         return _contacts(log, shown.identity)
 
@@ -68,7 +68,7 @@ class Contacting:
             shown = _card(params["card"], now)
             if shown.identity != known.identity:
                 raise _different("this card belongs", known, log)
-            _keep_inbox(log, shown)
+            self._keep_inbox(shown)
         if "words" in params or "card" in params:
             self._put(log, known._replace(is_verified=True))
             self._node.recognition.again()
@@ -101,6 +101,10 @@ class Contacting:
         log.contacts.put(contact)
         log.authors.know(contact.identity)
 
+    def _keep_inbox(self, shown: Card) -> None:
+        if self._node.inbox is not None:
+            self._node.inbox.take_card(shown)
+
     def _writable(self) -> Log:
         log = self._node.require_log()
         self._node.room.require()
@@ -131,13 +135,6 @@ def _card(text: str, now: Now) -> Card:
     if now.synced and now.wall_ms // DAY_MS - shown.day > KEY_DAYS_MAX:
         raise CallerError(Code.expired, "this card is over a year old: ask its owner for a new one")
     return shown
-
-
-def _keep_inbox(log: Log, shown: Card) -> None:
-    """Keep the inbox key of a card unless that of a later day is here."""
-    kept = log.contacts.inbox(shown.identity)
-    if kept is None or kept[0] <= shown.day:
-        log.contacts.set_inbox(shown.identity, shown.day, shown.inbox_key)
 
 
 def _compare_words(words: str, known: Contact, log: Log) -> None:

@@ -36,6 +36,8 @@ KEY_ENVELOPE_HOURS = 72  # a key envelope lives as long as most posts do; who sh
 KEY_PARTS_MAX = 4  # days that so many hours touch; with them a key envelope fits the smallest class
 KEY_DELAY_EACH_MS = 2_000  # for each member, the longest delay of a delivery: of 25 online, one or two send
 SUPERSEDED_HOURS = 8 * 24  # how long an epoch's key is held once another follows: all sealed under it is over
+KEYS_AT_ONCE = 32  # key envelopes made in one event: 20 ms
+PREKEYS_DELAY_MS = 60 * 60 * 1000  # into a day, the longest until it is announced: midnight is no signal
 KEY_ENVELOPES_WAITING_MAX = (
     16  # for one member, of epochs that we have no key of: its last days in many groups
 )

@@ -15,12 +15,13 @@ else: its link is closed.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from meshd import crypto
 from meshd.author import Author
 from meshd.commands import Commands
 from meshd.door import Door
+from meshd.envelope import Envelope, Sealed
 from meshd.errors import CallerError, Code, DiskFull, PeerError
 from meshd.events import (
     Advanced,
@@ -49,6 +50,7 @@ from meshd.events import (
 from meshd.exchange import Exchange
 from meshd.hlc import Clock
 from meshd.ids import Address, link_psk
+from meshd.inbox import Inbox
 from meshd.indexing import Indexing
 from meshd.intake import Intake
 from meshd.limits import HALF_OPEN_MAX
@@ -106,8 +108,16 @@ class Node:
         self.clock = Clock(self.log.last_hlc() if self.log else 0)
         self.intake = Intake(self.carry, self.log, self.keyset, self.clock, self._verify_many)
         self.indexing = Indexing(self.log)
-        self.upkeep = Upkeep(self.carry, self.log, self.keyset, self.intake, self.indexing, self.time)
-        self.author = Author(self.log, self.clock, self._entropy, self.intake.sealing) if self.log else None
+        self.author, self.inbox = None, None
+        if self.log is not None:
+            sealing, entropy = self.intake.sealing, self._entropy
+            self.author = Author(self.log, self.clock, entropy, sealing)
+            self.inbox = Inbox(
+                self.log, self.author, sealing, entropy=entropy, rng=self._rng, publish=self.publish, now=now
+            )
+        self.upkeep = Upkeep(
+            self.carry, self.log, self.keyset, self.intake, self.indexing, self.time, self.inbox
+        )
         self.recognition = Recognition(self.log, self._entropy, self._send)
         self.exchange = Exchange(self.carry, self.keyset, self.intake, self._send, self._rng, now)
         self.exchange.receipts.follow(self.intake.own_living(now))
@@ -217,6 +227,10 @@ class Node:
     def emit(self, effect: Effect) -> None:
         """Have something done once this event is committed."""
         self._effects.append(effect)
+
+    def publish(self, made: Sequence[Envelope | Sealed], now: Now) -> None:
+        """Carry envelopes of our own, and pass them on."""
+        self.exchange.posted(self.intake.add_own(made, now), now)
 
     def require_log(self) -> Log:
         """The log; CallerError(locked) while it is closed."""

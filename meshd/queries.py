@@ -74,6 +74,8 @@ def identity(node: "Node", now: Now) -> Document:
     if node.author is None:
         raise RuntimeError("an open log without its author")
     public = node.author.public
+    if node.inbox is not None:
+        node.inbox.own_key(now.wall_ms)  # who is shown our card may write to us
     return {
         "id": public.hex(),
         "name": log.name,

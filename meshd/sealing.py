@@ -85,6 +85,11 @@ class Sealing:
         self.look_again()
         return True
 
+    def make_key(self, channel: bytes, epoch: bytes, day: int, key: bytes) -> None:
+        """Hold a key of our own making: nothing that is carried can be sealed under it."""
+        self.keyring.add(channel, epoch, day, key)
+        self._write(channel, epoch)
+
     def settle_key(self, channel: bytes, epoch: bytes, day: int, key: bytes) -> None:
         """This key of the epoch is the true one (`Keyring.settle`)."""
         self.keyring.settle(channel, epoch, day, key)
@@ -103,6 +108,8 @@ class Sealing:
         return bool(moved)
 
     def _write(self, channel: bytes, epoch: bytes) -> None:
+        if not epoch:
+            return  # of an inbox: it is kept with its owner
         self._open_log().epoch_keys.write(channel, epoch, self.keyring.keys(channel, epoch))
 
     def look_again(self) -> None:
@@ -179,7 +186,7 @@ class Sealing:
     def exposed(self) -> list[str]:
         """What a seizure of this laptop, unlocked, would show of what is sealed: a sentence each."""
         day = self.keyring.first_day()
-        if day is None:
+        if day is None or not self._sealed:
             return []
         since = _EPOCH + timedelta(days=day)
         return [

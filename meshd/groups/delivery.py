@@ -105,6 +105,10 @@ class Delivery:
             self._plan(epoch, member, wall_ms)
         self._look_ahead()
 
+    def prekeys(self, member: bytes) -> Announcement | None:
+        """The newest prekeys of an identity, if any are known."""
+        return self._prekeys.get(member)
+
     def seen(
         self, member: bytes, sealed: KeyEnvelope, expiry_hour: int, wall_ms: int
     ) -> list[tuple[bytes, Sent]]:

@@ -142,6 +142,10 @@ class Contacts:
         rows = self._database.read("SELECT day, key FROM inbox WHERE identity = ?", (identity,))
         return (rows[0][0], bytes(rows[0][1])) if rows else None
 
+    def inboxes(self) -> list[tuple[bytes, int, bytes]]:
+        """(identity, day, 32-byte inbox key) of all that are known."""
+        return list(self._database.read("SELECT identity, day, key FROM inbox ORDER BY identity"))
+
     def set_inbox(self, identity: bytes, day: int, key: bytes) -> None:
         """Keep the inbox key that belongs to this day, instead of the one before."""
         self._database.write(
