@@ -268,7 +268,7 @@ def contact(document: Document) -> Iterator[str]:
     (about,) = (each for each in document["contacts"] if each["id"] == document["id"])
     marks = "".join(f", {mark}" for mark in _marks(about))
     yield inert(f"{about['name']} {about['id'][:8]}: {about['trust']}{marks}")
-    if about["trust"] == "seen" and about["added"]:
+    if about["trust"] == "seen" and about["added"] and not about["blocked"]:
         yield "Whose card it is, only they can tell you: meet, and run `mesh contact verify`."
 
 

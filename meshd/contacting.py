@@ -78,7 +78,7 @@ class Contacting:
         self._named(params)
         raise CallerError(
             Code.refused,
-            "a vouch is spread inside groups that you share, and you are in none: nothing was said",
+            "a vouch is spread inside groups that you share, which this version does not do: nothing was said",
         )
 
     def _rename(self, params: Params, now: Now) -> Document:

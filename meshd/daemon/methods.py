@@ -144,7 +144,7 @@ METHODS: dict[str, Method] = {
         "compares words or card with the key of a contact: verified, or `invalid` if they differ; without either, tells"
         " the words that have to be compared",
     ),
-    "contact.vouch": Method({"who": _WHO}, Contacts, "refused: it needs groups"),
+    "contact.vouch": Method({"who": _WHO}, Contacts, "refused in this version"),
     "contact.rename": Method(
         {"who": _WHO, "n": Param((str,), "the new petname", required=True)}, Contacts, "changes a petname"
     ),
