@@ -94,7 +94,7 @@ def _opened() -> list[Vector]:
 
 def _packed(**changes: Any) -> bytes:
     """The good envelope with these slots changed."""
-    slots = {
+    slots: dict[str, Any] = {
         "version": 1, "type": 1, "hour": HOUR, "nonce": NONCE,
         "hint": daykeys.hint(daykeys.hint_key(KEY), NONCE), "ciphertext": sealed(content(INSIDE))[-528:],
     }  # fmt: skip
