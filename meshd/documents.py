@@ -8,6 +8,7 @@ Names and texts stand as they came: what shows them to a person makes control an
 """
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from meshd.post import HOUR_MS, KIND_TEXT
@@ -22,7 +23,14 @@ _EPOCH = datetime(1970, 1, 1)
 
 def rfc3339(wall_ms: int) -> str:
     """`2026-11-22T13:00:00.250Z` for milliseconds since 1970."""
-    return (_EPOCH + timedelta(milliseconds=wall_ms)).isoformat(timespec="milliseconds") + "Z"
+    return f"{_second(wall_ms // 1000)}.{wall_ms % 1000:03}Z"
+
+
+@lru_cache(
+    maxsize=1024
+)  # the posts of an answer expire at few hours, and those of a backlog are close in time
+def _second(wall_s: int) -> str:
+    return (_EPOCH + timedelta(seconds=wall_s)).isoformat()
 
 
 def author_name(name: str, author: bytes, log: Log) -> str:

@@ -83,7 +83,7 @@ REKEY_MS = 10 * 60 * 1000  # time a direction sends under one key
 CROSSED_MS = 10_000  # two links to one peer this close in time were dialled crosswise
 
 # Reconcile (protocol.md, "Reconcile")
-RECONCILE_JITTER_MS = 100  # before the first round on a new link, so that two sides do not start at once
+RECONCILE_JITTER_MS = 20  # before the first round on a new link, so that a crowd does not ask at one moment
 RECONCILE_MIN_MS = 2_000  # pause between periodic rounds, from …
 RECONCILE_MAX_MS = 5_000  # … to, at random
 RECONCILE_IDLE_MS = 30_000  # doubling up to this while nothing differs

@@ -119,6 +119,10 @@ class Chains:
             self._by_name.clear()
             self._by_tip.clear()
 
+    def grows_by(self, arrival: Arrival) -> bool:
+        """Whether this post is above all that its chain ever held, so that the log can't hold it."""
+        return arrival.post.sequence > self._chain(arrival).high
+
     def extend(
         self, posts: Sequence[Arrival], find: Callable[[Sequence[bytes]], dict[bytes, int]]
     ) -> tuple[list[int], list[tuple[int, int]]]:

@@ -216,25 +216,25 @@ class Log:
 
     def insert_many(self, entries: Sequence[tuple[bytes, Post, Text | None, str, int]]) -> list[int | None]:
         """Take in posts of joined channels, as `Entry`; the cursor of each, None for what was there already."""
-        held = self._find([entry[0] for entry in entries])
+        came = [
+            Arrival(post_id, post, self._channels[post.channel], self.authors.note(post, text))
+            for post_id, post, text, _, _ in entries
+        ]
+        held = self._find([arrival.id for arrival in came if not self._chains.grows_by(arrival)])
         cursors: list[int | None] = []
         fresh = []
-        arrivals = []
-        for entry in entries:
-            post_id, post, text, _, _ = entry
-            if post_id in held:
+        for entry, arrival in zip(entries, came, strict=True):
+            if arrival.id in held:
                 cursors.append(None)
                 continue
-            held[post_id] = 0
+            held[arrival.id] = 0
             self._last_cursor += 1
             cursors.append(self._last_cursor)
-            fresh.append(entry)
-            author = self.authors.note(post, text)
-            arrivals.append(Arrival(post_id, post, self._channels[post.channel], author))
+            fresh.append((arrival, entry))
         if not fresh:
             return cursors
         self._node_changed = True
-        numbers, forks = self._chains.extend(arrivals, self._find)
+        numbers, forks = self._chains.extend([arrival for arrival, _ in fresh], self._find)
         places = range(self._last_cursor - len(fresh) + 1, self._last_cursor + 1)
         self._database.write_many(
             "INSERT INTO post (cursor, id, channel, chain, sequence, parents, hlc, kind, keep_until, text, reply_to,"
@@ -244,8 +244,8 @@ class Log:
                     cursor, post_id, arrival.channel, number, post.sequence, post.parents, post.hlc, post.kind,
                     post.keep_until, text.text if text else None, text.reply_to if text else b"", via, seen_ms,
                 )
-                for cursor, number, arrival, (post_id, post, text, via, seen_ms)
-                in zip(places, numbers, arrivals, fresh, strict=True)
+                for cursor, number, (arrival, (post_id, post, text, via, seen_ms))
+                in zip(places, numbers, fresh, strict=True)
             ],
         )  # fmt: skip
         if forks:
