@@ -9,13 +9,15 @@ comparison is only as good as what it says of the differences:
   disk.
 - ssb-db2 with ebt: every message is signed by its author, hash-chained and verified, as here; both ends run in one
   process; its log is not encrypted and not synced before a message counts as added. Bytes are not counted.
-
-Not compared: rns with lxmf.
+- lxmf over rns: made for radio, so only 500 messages: each is signed, encrypted to its one receiver, and
+  acknowledged by it before it counts as delivered, up to 32 at a time; two processes. There is no log: a message is
+  handed to the program that waits for it. Bytes are not counted.
 """
 
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,11 +32,12 @@ _FIELDS = ("posts", "seconds", "posts_s", "bytes_post")  # of the line of `backl
 
 
 class Peer(NamedTuple):
-    """Another program: npm packages with their versions, and the script that runs its backlog."""
+    """Another program: npm or PyPI packages with their versions, and the script that runs its backlog."""
 
     name: str
     packages: tuple[str, ...]
     script: str
+    posts: int = bench_backlog.POSTS
 
 
 PEERS = (
@@ -44,6 +47,7 @@ PEERS = (
         ("ssb-db2@8.1.0", "ssb-ebt@9.1.2", "secret-stack@6.4.2", "ssb-caps@1.1.0", "ssb-keys@8.5.0"),
         "bench_ssb.js",
     ),
+    Peer("lxmf", ("rns==1.5.7", "lxmf==1.2.1"), "bench_lxmf.py", posts=500),
 )
 
 
@@ -57,16 +61,25 @@ def run() -> Iterator[dict[str, object]]:
 
 def _measured(peer: Peer) -> dict[str, object]:
     """The same fields of another program, or why there are none."""
-    if shutil.which("npm") is None or shutil.which("node") is None:
+    python = peer.script.endswith(".py")
+    if not python and (shutil.which("npm") is None or shutil.which("node") is None):
         return {"skipped": "there is no npm and node on the PATH"}
-    posts = bench_backlog.POSTS
+    posts = peer.posts
     with tempfile.TemporaryDirectory() as folder:
-        install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder]
         script = shutil.copy(Path(__file__).parent / peer.script, folder)  # node looks for packages beside it
-        backlog = ["node", script, str(posts), str(TEXT_SIZE), folder]
+        if python:
+            program, first = (
+                [f"{folder}/venv/bin/python", "-I"],
+                [sys.executable, "-m", "venv", f"{folder}/venv"],
+            )
+            install = [*program, "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
+        else:
+            program, first = ["node"], ["node", "--version"]
+            install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder]
         try:
+            _output(first, _INSTALL_S)
             _output([*install, *peer.packages], _INSTALL_S)
-            said = json.loads(_output(backlog, _RUN_S))
+            said = json.loads(_output([*program, script, str(posts), str(TEXT_SIZE), folder], _RUN_S))
         except subprocess.TimeoutExpired as error:
             return {"skipped": f"{error.cmd[0]} took more than {error.timeout:g} s"}
         except subprocess.CalledProcessError as error:
