@@ -15,6 +15,7 @@ from meshd.post import HOUR_MS
 from meshd.proto import message as msg
 from tests.fuzz import mutate
 from tests.fuzz.targets import message_bytes
+from tests.groups import GROUP, join
 from tests.homes import Home, Stranger, Table
 from tests.wire import HOUR, WALL_MS, hello
 
@@ -32,6 +33,7 @@ class FuzzNode:
         self.table = Table(folder)
         self.home: Home = self.table.home()
         self.home.ask("channel.join", name="plaza")
+        join(self.home)
         self._strangers: dict[int, Stranger] = {}
         self._seeds = 0
 
@@ -100,7 +102,9 @@ class FuzzNode:
         raws = self.home.raws()
         for raw in raws:
             parsed = envelope.parse(raw)
-            assert parsed is not None and crypto.verify(*envelope.check(parsed))
+            assert parsed is not None
+            assert isinstance(parsed, envelope.Sealed) or crypto.verify(*envelope.check(parsed))
             assert parsed.expiry_hour <= WALL_MS // HOUR_MS + EXPIRY_AHEAD_HOURS_MAX
         assert len(self.home.node.keyset) == len(raws)
+        assert self.home.log.after(0, GROUP, 1), "nothing of the group was ever opened"
         return len(raws)

@@ -20,7 +20,7 @@ from meshd.proto.frame import FrameReader
 from meshd.proto.keyset import KeySet
 from meshd.proto.reconcile import Initiator, respond
 from meshd.proto.session import Session, State
-from tests.fuzz import keys, mutate
+from tests.fuzz import keys, mutate, sealed
 from tests.homes import PLAZA
 from tests.wire import HOUR, WALL_MS, Author, Pair, hello, session
 
@@ -112,7 +112,7 @@ def fuzz_envelope(rng: random.Random) -> bool:
         parsed = envelope.parse(raw)
     except PeerError:
         return False
-    if parsed is None:
+    if not isinstance(parsed, envelope.Envelope):
         return False
     made = parsed.post
     assert envelope.seal_public(post.encode(made), parsed.signature) == raw
@@ -155,7 +155,7 @@ def _message(rng: random.Random) -> msg.Message:
 def _gift(rng: random.Random) -> bytes:
     raws = []
     for _ in range(rng.randrange(4)):
-        raw = _envelope(rng)
+        raw = _envelope(rng) if rng.random() < 0.7 else sealed.make(rng)
         raws.append(raw if rng.random() < 0.8 else mutate.scratched(rng, raw))
     return mutate.scratched(rng, codec.join(raws)) if rng.random() < 0.3 else codec.join(raws)
 
@@ -334,6 +334,7 @@ def make_targets() -> dict[str, Target]:
         "envelope": fuzz_envelope,
         "keyenvelope": keys.fuzz_key_envelope,
         "prekeys": keys.fuzz_prekeys,
+        "sealed": sealed.fuzz,
         "message": fuzz_message,
         "frame": FuzzFrame(),
         "session": FuzzSession(),
