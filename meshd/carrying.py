@@ -54,17 +54,21 @@ class Carrying:
         chosen = {}
         for raw in raws.values():
             parsed = envelope.parse(raw)
-            if parsed is not None and _is_asked_for(parsed, channel, since_ms):
+            if parsed is not None and self._is_asked_for(parsed, channel, since_ms):
                 chosen[parsed.key] = raw
         return {
             "envelopes": [chosen[key] for key in keys if key in chosen],
             "after": keys[-1] if keys else None,
         }
 
-
-def _is_asked_for(parsed: Envelope | Sealed, channel: bytes | None, since_ms: int | None) -> bool:
-    """Whether it is of that channel, if any, and not from before that time. What is sealed tells neither: it goes along
-    unless a channel is asked for."""
-    if isinstance(parsed, Sealed):
-        return channel is None
-    return channel in (None, parsed.post.channel) and (since_ms is None or parsed.post.time_ms >= since_ms)
+    def _is_asked_for(self, parsed: Envelope | Sealed, channel: bytes | None, since_ms: int | None) -> bool:
+        """Whether it is of that channel, if any, and not from before that time. What we can't open tells neither: it
+        goes along unless a channel is asked for."""
+        if isinstance(parsed, Envelope):
+            inside = parsed.post
+        else:
+            opened = self._node.intake.sealing.open_again(parsed)
+            if opened is None:
+                return channel is None
+            inside = opened.post
+        return channel in (None, inside.channel) and (since_ms is None or inside.time_ms >= since_ms)
