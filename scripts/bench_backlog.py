@@ -17,7 +17,7 @@ from cli.laptop import Laptop, start_all
 
 POSTS = 10_000
 BYTES_GOAL = 560
-RATIO_GOAL = 0.35  # posts a second, of raw verifications a second
+RATIO_GOAL = 0.45  # posts a second, of raw verifications a second
 PATIENCE_S = 60
 
 
