@@ -5,12 +5,14 @@ wrong it does wrong on purpose. Times out after ten seconds of silence.
 """
 
 import os
+import select
 import socket
 import time
 
 from meshd import codec, crypto, envelope, post
+from meshd.envelope import Envelope
 from meshd.errors import PeerError
-from meshd.ids import link_psk
+from meshd.ids import link_psk, post_id
 from meshd.limits import ENVELOPE_SIZE_MAX, MESSAGE_SIZE_MAX, READ_SIZE_MAX
 from meshd.proto import message as msg
 from meshd.proto.session import Session, State
@@ -19,13 +21,18 @@ _TIMEOUT_S = 10
 
 
 class Stranger:
-    """An open session with the daemon at `address` (`HOST:PORT`)."""
+    """An open session with the daemon at `address` (`HOST:PORT`), or with the one that dialled us."""
 
-    def __init__(self, address: str, network_key: bytes) -> None:
-        host, port = address.rsplit(":", 1)
-        self._socket = socket.create_connection((host, int(port)), timeout=_TIMEOUT_S)
+    def __init__(self, far: str | socket.socket, network_key: bytes) -> None:
+        if isinstance(far, str):
+            host, port = far.rsplit(":", 1)
+            self.socket = socket.create_connection((host, int(port)))
+        else:
+            self.socket = far
+        self.socket.settimeout(_TIMEOUT_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.session = Session(
-            dialled=True,
+            dialled=isinstance(far, str),
             static=crypto.x25519_keypair(crypto.fresh(os.urandom, 32)),
             psk=link_psk(network_key),
             entropy=os.urandom,
@@ -40,14 +47,35 @@ class Stranger:
 
     def pump(self) -> list[msg.Message]:
         """Send what is queued and take one read; ConnectionError once the daemon has closed the link."""
-        self._socket.sendall(self.session.take_output(_mono_ms()))
-        content = self._socket.recv(READ_SIZE_MAX)
+        self.flush()
+        messages = list(self.session.receive(self._read(), _mono_ms()))
+        self.flush()
+        return messages
+
+    def flush(self) -> None:
+        """Send what is queued."""
+        self.socket.sendall(self.session.take_output(_mono_ms()))
+        self.session.drained()
+
+    def say(self, message: msg.Message) -> list[msg.Message]:
+        """Send a message as the daemon takes it; what it said meanwhile, so that neither waits for the other."""
+        heard: list[msg.Message] = []
+        self.session.send(message)
+        content = memoryview(self.session.take_output(_mono_ms()))
+        while content:
+            readable, writable, _ = select.select([self.socket], [self.socket], [], _TIMEOUT_S)
+            if readable:
+                heard += self.session.receive(self._read(), _mono_ms())
+            if writable:
+                content = content[self.socket.send(content) :]
+        self.session.drained()
+        return heard
+
+    def _read(self) -> bytes:
+        content = self.socket.recv(READ_SIZE_MAX)
         if not content:
             raise ConnectionError("closed")
-        messages = list(self.session.receive(content, _mono_ms()))
-        self._socket.sendall(self.session.take_output(_mono_ms()))
-        self.session.drained()
-        return messages
+        return content
 
     def is_refused(self, raw: bytes) -> bool:
         """Give an envelope; whether the daemon closes the link on it."""
@@ -62,18 +90,34 @@ class Stranger:
 
     def close(self) -> None:
         """End the link without a bye."""
-        self._socket.close()
+        self.socket.close()
+
+
+def signed_post(text: str, *, forged: bool = False) -> Envelope:
+    """A post by an author of its own, in a channel that nobody reads; with a signature of zeros if it is `forged`."""
+    public, secret = crypto.ed25519_keypair(crypto.fresh(os.urandom, 32))
+    signed = _signed(bytes(16), text, public)
+    signature = bytes(64) if forged else post.sign(secret, post_id(signed))
+    made = envelope.parse(envelope.seal_public(signed, signature))
+    if not isinstance(made, Envelope):
+        raise TypeError("no public envelope")
+    return made
 
 
 def forged(channel: bytes, text: str = "forged") -> bytes:
     """A well-formed envelope for a channel (16-byte id) whose signature is not its author's."""
-    wall_ms = time.time_ns() // 10**6
     public, _ = crypto.ed25519_keypair(b"\7" * 32)
+    return envelope.seal_public(_signed(channel, text, public), b"\1" * 64)
+
+
+def _signed(channel: bytes, text: str, author: bytes) -> bytes:
+    """The signed bytes of somebody's first post, written now."""
+    wall_ms = time.time_ns() // 10**6
     made = post.Post(
         version=post.VERSION,
         channel=channel,
         epoch=b"",
-        author=public,
+        author=author,
         incarnation=1,
         sequence=1,
         parents=b"",
@@ -82,7 +126,7 @@ def forged(channel: bytes, text: str = "forged") -> bytes:
         keep_until=wall_ms // post.HOUR_MS + 24,
         body=post.encode_text(post.Text("", b"", text)),
     )
-    return envelope.seal_public(post.encode(made), b"\1" * 64)
+    return post.encode(made)
 
 
 def _mono_ms() -> int:
