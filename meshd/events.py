@@ -168,6 +168,14 @@ class CloseLink:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """Read nothing more of a link, as what it gave is not looked at yet; or read on, if not `resting`."""
+
+    link: int
+    resting: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Dial:
     """Open a link to an address; answered by LinkOpened or DialFailed."""
 
@@ -207,5 +215,5 @@ class Advanced:
     cursor: int
 
 
-LinkEffect = SendBytes | CloseLink | Dial | Renew
+LinkEffect = SendBytes | CloseLink | Rest | Dial | Renew
 Effect = LinkEffect | Reply | ReplyBatch | Advanced

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from meshd import codec
 from meshd.errors import PeerError
-from meshd.events import Now
+from meshd.events import Effect, Now, Rest
 from meshd.giving import Giving
 from meshd.ids import REFERENCE_SIZE, key_reference
 from meshd.intake import Intake
@@ -55,6 +55,7 @@ from meshd.proto.rates import Inflow
 from meshd.proto.receipts import Receipts
 from meshd.proto.reconcile import Difference, Initiator, respond
 from meshd.proto.rounds import Rounds
+from meshd.proto.slices import Given, Slices
 from meshd.proto.tree import Tree
 from meshd.store.carry import Carry
 
@@ -76,10 +77,12 @@ class Exchange:
         keyset: KeySet,
         intake: Intake,
         send: Callable[[int, Message], None],
+        emit: Callable[[Effect], None],
         rng: random.Random,
         now: Now,
     ) -> None:
         self._carry, self._keyset, self._intake, self._send = carry, keyset, intake, send
+        self._emit = emit
         self._rng = rng
         self.rounds = Rounds(rng, now.mono_ms)
         self.keyed = KeyedRounds(keyset, send, rng)
@@ -89,6 +92,10 @@ class Exchange:
         self.giving = Giving(carry, self.rounds, send)
         self._outflows = self.giving.outflows
         self._inflows: dict[int, Inflow] = {}
+        self._slices = Slices()
+        self._resting: set[int] = (
+            set()
+        )  # links that are not read, because what they gave is not looked at yet
         self._told: dict[int, Holding] = {}  # what our hello said, until the session is open
         self._floors: dict[int, int] = {}  # the floor hour that each peer last told
         self.receipts = Receipts(keyset)
@@ -143,6 +150,8 @@ class Exchange:
         """A session is gone, with all that was queued for it."""
         self._outflows.pop(link, None)
         self._inflows.pop(link, None)
+        self._slices.closed(link)
+        self._resting.discard(link)
         self._told.pop(link, None)
         self._floors.pop(link, None)
         self.tree.closed(link)
@@ -157,6 +166,7 @@ class Exchange:
 
     def receive(self, link: int, message: Message, via: str, now: Now) -> None:
         """Act on a message of an open session; PeerError closes its link."""
+        self._slices.heard(link, now.mono_ms)
         match message:
             case Reconcile(answer=0):
                 self._question(link, message, now)
@@ -170,7 +180,8 @@ class Exchange:
             case Want(ids):
                 self._outflows[link].want(codec.chop(ids, SHORT_ID_SIZE, REFERENCES_MAX), now.mono_ms)
             case Give(fresh, envelopes):
-                self._give(link, fresh, envelopes, via, now)
+                raws = self._inflows[link].admit(fresh, envelopes, now.mono_ms)
+                self._take(link, self._slices.first(link, Given(fresh, raws, via), now.mono_ms), now)
             case Gone(ids):
                 for short in codec.chop(ids, SHORT_ID_SIZE, REFERENCES_MAX):
                     if self._wanted.gone(short, link):
@@ -180,9 +191,12 @@ class Exchange:
             case Push():
                 self.tree.silence(link)
 
-    def _give(self, link: int, pushed: int, envelopes: bytes, via: str, now: Now) -> None:
-        inflow = self._inflows[link]
-        taken = self._intake.take(inflow.admit(pushed, envelopes, now.mono_ms), via, now)
+    def _take(self, link: int, given: Given, now: Now) -> None:
+        """Take in what a link gave, and pass it on."""
+        if not given.raws:
+            return
+        pushed, inflow = given.pushed, self._inflows[link]
+        taken = self._intake.take(given.raws, given.via, now)
         if taken.new and inflow.is_expected(now.mono_ms):
             inflow.expect(now.mono_ms)  # more of what was asked for may follow
         self.received += len(taken.new)
@@ -293,6 +307,12 @@ class Exchange:
         """Begin the rounds that are due, answer who had to wait, and look up some of what was asked for. Returns the
         links to close, and why: what waited is only now seen to be malformed."""
         wrong = []
+        if (waited := self._slices.end_event()) is not None:
+            try:
+                self._take(*waited, now)
+            except PeerError as error:
+                wrong.append((waited[0], str(error)))
+        self._let_rest()
         if self._announced.again(self._wanted.expired(now.mono_ms), now.mono_ms):
             self.rounds.all_due(now.mono_ms)  # what was announced and never came may be had elsewhere
         self._want_announced(now)
@@ -309,13 +329,20 @@ class Exchange:
         for link in self.keyed.due(now.mono_ms):
             if not self._on_the_way(link):
                 self.keyed.begin(link, max(self.floor_hour(now), self._floors[link]))
-        self.giving.look_up()
+        self.giving.tick(now)
         return wrong
+
+    def _let_rest(self) -> None:
+        """Have links read no more, or read on, as what they gave is looked at."""
+        for link in self._inflows:
+            if (link in self._slices) != (link in self._resting):
+                self._resting ^= {link}
+                self._emit(Rest(link, link in self._resting))
 
     @property
     def unfinished(self) -> bool:
-        """Whether `tick` has more to look up at once."""
-        return self.giving.unfinished
+        """Whether `tick` has more to do at once."""
+        return self.giving.unfinished or bool(self._slices)
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do, in monotonic milliseconds."""

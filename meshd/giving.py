@@ -10,13 +10,14 @@ from collections.abc import Callable
 
 from meshd import codec
 from meshd.events import Now
-from meshd.limits import GIVE_SIZE_MAX, LOOK_UP_BUDGET
+from meshd.limits import BULK_GIVES_MAX, GIVE_SIZE_MAX, LOOK_UP_BUDGET
 from meshd.proto.gossip import Outflow
 from meshd.proto.message import FRESH, LATE, Give, Gone, Have, Message, pieces
 from meshd.proto.rounds import Rounds
 from meshd.store.carry import Carry
 
 _BATCH = 256  # bodies looked up at a time
+_FETCHED_BATCH = 64  # … of what is on its first way: within it, one source may go before another
 
 
 class Giving:
@@ -25,10 +26,15 @@ class Giving:
     def __init__(self, carry: Carry, rounds: Rounds, send: Callable[[int, Message], None]) -> None:
         self._carry, self._rounds, self._send = carry, rounds, send
         self.outflows: dict[int, Outflow] = {}
+        self._bulk_left = BULK_GIVES_MAX  # of this event
         self.sent = 0  # envelopes
 
-    def look_up(self) -> None:
-        """Find the next slice of what some link asked for; it is given when all is found, in the order of arrival."""
+    def tick(self, now: Now) -> None:
+        """An event ends: some bulk may be given in it, and the next slice of what some link asked for is looked up. It
+        is given when all is found, in the order of arrival."""
+        self._bulk_left = BULK_GIVES_MAX
+        for outflow in self.outflows.values():
+            outflow.forget_unwanted(now.mono_ms)
         for link, outflow in self.outflows.items():
             if outflow.asked:
                 ids = [outflow.asked.popleft() for _ in range(min(LOOK_UP_BUDGET, len(outflow.asked)))]
@@ -40,8 +46,8 @@ class Giving:
 
     @property
     def unfinished(self) -> bool:
-        """Whether `look_up` has more to find at once."""
-        return any(outflow.asked for outflow in self.outflows.values())
+        """Whether there is more to look up, or to give to a link that has room, at once."""
+        return not self._bulk_left or any(outflow.asked for outflow in self.outflows.values())
 
     def next_deadline(self) -> int | None:
         """When something is to be told to a link, in monotonic milliseconds."""
@@ -68,14 +74,20 @@ class Giving:
         outflow = self.outflows.get(link)
         if outflow is None:
             return False
-        if outflow.fetched:
-            outflow.fetched[:_BATCH] = self._give(link, outflow.fetched[:_BATCH])
+        if outflow.fetched and self._bulk_left:
+            self._bulk_left -= 1
+            fetched = outflow.fetched.first(_FETCHED_BATCH)
+            left = set(self._give(link, sorted(sequence for _, sequence in fetched)))
+            for reference, sequence in fetched:
+                if sequence not in left:
+                    outflow.fetched.discard(reference)
             return True
         if outflow.fresh and (self._push(link, outflow, now) or self._tell(link, outflow, now)):
             return True
         # A round of several steps finds what is lacking bit by bit: its order is known when the round is through.
         found_all = not outflow.asked and not self._rounds.is_open(link)
-        if found_all and (owed := outflow.next_owed(_BATCH)):
+        if found_all and self._bulk_left and (owed := outflow.next_owed(_BATCH)):
+            self._bulk_left -= 1
             outflow.owe(self._give(link, owed))
             return True
         return False
@@ -113,7 +125,8 @@ class Giving:
         return bool(late)
 
     def _give(self, link: int, sequences: list[int]) -> list[int]:
-        """Send what fits into one give; returns the sequences that did not. What carry lacks by now is left out."""
+        """Send what fits into one give; returns the sequences (which ascend) that did not. What carry lacks by now is
+        left out."""
         fitting: list[bytes] = []
         left: list[int] = []
         size = 0

@@ -173,6 +173,7 @@ INDEX_SLICE_MAX = 512  # posts indexed for search in one event: about 8 ms
 INDEX_SLICE_SIZE = 128 * 1024  # … or, when they are long, until there was so much text
 INDEX_QUIET_MS = 250  # no new post for so long: time to index those that came
 INDEX_LATEST_MS = 10_000  # it never gets quiet: a search would wait too long
+BULK_GIVES_MAX = 4  # gives of what was asked for made in one event, all links together: a few milliseconds
 LOOK_UP_BUDGET = 2048  # ids looked up for one link in one event: about 10 ms
 STEP_BUDGET = 256  # posts a long step handles before it asks for a Wake
 
@@ -194,6 +195,8 @@ EAGER_MIN = 3  # eager links that a duplicate leaves alone: with fewer, every la
 ANNOUNCE_MS = 20  # what an announcement waits for others to go with it; fresh ones only if others just went
 GRAFT_MS = 60  # what is announced has so long to come by itself: a few hops of a LAN
 ANSWER_MS = 1_000  # after this, the next of those who announced it is asked
+SLICE_MAX = 32  # envelopes of bulk looked at in one event while others speak: about 3 ms
+LIVELY_MS = 1_000  # a link that said something so lately is kept waiting no longer than that
 FRESH_MAX = (
     16_384  # fresh envelopes of one ingress link that wait for one other: ids, 2 MB; a round brings the rest
 )

@@ -119,7 +119,7 @@ class Node:
             self.carry, self.log, self.keyset, self.intake, self.indexing, self.time, self.inbox
         )
         self.recognition = Recognition(self.log, self._entropy, self._send)
-        self.exchange = Exchange(self.carry, self.keyset, self.intake, self._send, self._rng, now)
+        self.exchange = Exchange(self.carry, self.keyset, self.intake, self._send, self.emit, self._rng, now)
         self.exchange.receipts.follow(self.intake.own_living(now))
 
     # --- in and out ---

@@ -11,8 +11,8 @@ JSON, how many it gave, over how many links and in what time. HOW is one of
     redial    pushed over a new link whenever what one link may push is used up
     forged    one with a false signature, over a new link each time
 
-What is refused is not looked at, so the same DISTINCT come again and again, except when they are announced: then it stops
-after ANNOUNCED. It gives way to the daemon (`nice`): another's laptop would take no CPU from this one.
+What is refused is not looked at, so the same DISTINCT come again and again, except when they are announced: then it
+stops after ANNOUNCED. It gives way to the daemon (`nice`): another's laptop would take no CPU from this one.
 """
 
 import json

@@ -200,11 +200,24 @@ def test_who_says_nothing_of_late_ones_does_not_want_them() -> None:
     late(outflow, LATE_MAX + 5)
     outflow.known(bytes(4) + ids(1)[0], 30)
     assert outflow.next_deadline() == 30 + ANSWER_MS
-    assert not outflow.may_push(29 + ANSWER_MS) and outflow.may_push(30 + ANSWER_MS)
+    outflow.forget_unwanted(29 + ANSWER_MS)
+    assert not outflow.may_push(29 + ANSWER_MS)
+    outflow.forget_unwanted(30 + ANSWER_MS)
+    assert outflow.may_push(30 + ANSWER_MS)
+
+
+def test_late_ones_of_one_source_do_not_keep_back_those_of_another() -> None:
+    outflow = Outflow(0)
+    late(outflow, LATE_MAX + 5)
+    outflow.fresh.add(3, [(bytes(4) + A, 7)])
+    assert outflow.next_late(0) == [bytes(4) + A]
+    outflow.want([*ids(2), A], 0)
+    assert [sequence for _, sequence in outflow.fetched.first(2)] == [0, 7]
 
 
 def test_late_ones_that_are_wanted_wait_behind_nothing_that_must_be_looked_up() -> None:
     outflow = Outflow(0)
     late(outflow, 5)
     outflow.want([ids(5)[3], A, ids(5)[1]], 0)
-    assert outflow.fetched == [1, 3] and list(outflow.asked) == [A]
+    assert sorted(sequence for _, sequence in outflow.fetched.first(9)) == [1, 3]
+    assert list(outflow.asked) == [A]

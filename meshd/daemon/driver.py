@@ -34,6 +34,7 @@ from meshd.events import (
     Renew,
     Reply,
     ReplyBatch,
+    Rest,
     SendBytes,
     Wake,
 )
@@ -122,6 +123,8 @@ class Driver:
                 self._rpc.answer_batch(effect)
             case CloseLink(link, reason, flush):
                 self._links.close(link, reason, flush)
+            case Rest(link, resting):
+                self._links.rest(link, resting)
             case Dial(address):
                 self._links.dial(address)
             case Renew(instance, host, tag):

@@ -7,7 +7,7 @@ the core.
 
 Reading: one read takes what the kernel holds, at most READ_SIZE_MAX, and makes one event (one event is one
 transaction, so batches form by themselves when the core is busy). All links share one buffer, as only one
-read is ever in progress.
+read is ever in progress. A link that rests is not read, so that its peer waits.
 
 Writing: `send` appends to the link's outbox, and `flush` (once after all effects of an event) hands the
 outboxes to the kernel in as few calls as possible. What the kernel does not take, the link's writer sends
@@ -52,6 +52,8 @@ class _Link:
         self.outbox_size = 0
         self.filled = trio.Event()  # set: the writer has something to do
         self.owes_drained = False  # something was appended since the core was last told of room
+        self.awake = trio.Event()  # set: it may be read
+        self.awake.set()
         self.scope = trio.CancelScope()
         self.reason = ""  # not empty: it is closing, and nothing more is handed on or taken
 
@@ -128,6 +130,14 @@ class Links:
         if link is not None and not link.reason:
             self._close(link, reason, flush)
 
+    def rest(self, number: int, resting: bool) -> None:
+        """Read no more of a link for now, or read on."""
+        link = self._links.get(number)
+        if link is not None and resting:
+            link.awake = trio.Event()
+        elif link is not None:
+            link.awake.set()
+
     def dial(self, address: Address) -> None:
         """Open a link; LinkOpened or DialFailed follows."""
         self._nursery.start_soon(self._dial, address)
@@ -160,6 +170,7 @@ class Links:
 
     def _close(self, link: _Link, reason: str, flush: bool = False) -> None:
         link.reason = reason
+        link.awake.set()
         if flush:
             link.scope.deadline = trio.current_time() + limits.CLOSE_MS / 1000
             link.filled.set()
@@ -227,6 +238,7 @@ class Links:
     async def _read(self, link: _Link) -> str:
         """Hand on what comes in, until the stream ends; returns why it did."""
         while True:
+            await link.awake.wait()
             await trio.lowlevel.wait_readable(link.sock)
             try:
                 size = link.sock.recv_into(self._buffer)

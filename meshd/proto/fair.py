@@ -10,6 +10,7 @@ A size is known only when the envelope is read: `peek` shows what is next, and `
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import islice, zip_longest
 
 from meshd.limits import FRESH_MAX, TURN_SIZE
 
@@ -45,6 +46,20 @@ class Turns:
     def peek(self) -> tuple[Reference, int]:
         """The reference and sequence of what is next, wherever it came from."""
         return next(iter(next(iter(self._queues.values())).items()))
+
+    def sources(self) -> list[int]:
+        """All that something waits of, whose turn it is first."""
+        return list(self._queues)
+
+    def of(self, source: int, most: int) -> list[tuple[Reference, int]]:
+        """The next of one source."""
+        return list(islice(self._queues[source].items(), most))
+
+    def first(self, most: int) -> list[tuple[Reference, int]]:
+        """The next, one of each source in turn whatever their sizes are."""
+        queues = [iter(queue.items()) for queue in self._queues.values()]
+        rows = zip_longest(*queues)
+        return list(islice((each for row in rows for each in row if each is not None), most))
 
     def fits(self, size: int) -> bool:
         """Whether what `peek` shows may go in this turn, if it has so many bytes; else the next source has its turn."""

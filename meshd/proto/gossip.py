@@ -10,8 +10,8 @@ An announced envelope that is not here has GRAFT_MS to come by itself. Then it i
 it, and if that one does not give it within ANSWER_MS, from the next.
 
 What may not be pushed, because the rate is used up (`rates`), is announced as *late*: it will not come by itself, so
-that it is wanted at once. LATE_MAX of them may be on the way, and while any is, all that follows is late too, or it
-would overtake them. A peer that says nothing of them for ANSWER_MS does not want them.
+that it is wanted at once. LATE_MAX of each source may be on the way, and while any is, all that follows is late too, or
+it would overtake them. A peer that says nothing of those of one source for ANSWER_MS does not want them.
 
 What a link is still to be given waits as arrival sequences in carry, never as bytes: fresh ones first, in turns of the
 links they came from (`fair`), then, oldest arrival first, what it asked for or was shown to lack
@@ -21,14 +21,23 @@ links they came from (`fair`), then, oldest arrival first, what it asked for or 
 from bisect import insort
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, OWED_MAX, TURN_SIZE
+from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, OWED_MAX
 from meshd.proto.fair import Reference, Turns
 from meshd.proto.message import LATE
 from meshd.proto.rates import Bucket
 
 Short = bytes  # the first 16 bytes of an envelope id
+
+
+@dataclass(slots=True)
+class Late:
+    """What came from one source and was told as late, and is not known to be there."""
+
+    sequences: dict[Short, int]
+    told_ms: int  # when one of them was told, wanted or known last
 
 
 class Outflow:
@@ -42,18 +51,17 @@ class Outflow:
         self.announce_ms: int | None = None  # when something is to be announced
         self._announce: dict[Reference, bool] = {}  # → whether it is fresh
         self._announced_ms = mono_ms - ANNOUNCE_MS  # when something was announced last
-        self._late: dict[Short, int] = {}  # told as late, and not known to be there → arrival sequence
-        self._late_ms = mono_ms  # when one of them was told, wanted or known last
-        self.fetched: list[int] = []  # arrival sequences of the late ones that the peer wants, oldest first
+        self._late: dict[int, Late] = {}  # by source
+        self.fetched = Turns()  # late ones that the peer wants, by the first 16 bytes of their ids
         self._owed: list[int] = []  # arrival sequences, newest first, so that the oldest pops cheaply
         self._owed_set: set[int] = set()
 
     def next_deadline(self) -> int | None:
         """When something is to be announced, or told as late because what was told before is not wanted."""
-        if not self.fresh or not self._late:
-            return self.announce_ms
-        late_ms = self._late_ms + ANSWER_MS
-        return late_ms if self.announce_ms is None else min(late_ms, self.announce_ms)
+        deadlines = [late.told_ms + ANSWER_MS for late in self._late.values()] if self.fresh else []
+        if self.announce_ms is not None:
+            deadlines.append(self.announce_ms)
+        return min(deadlines, default=None)
 
     # --- announced ---
 
@@ -78,38 +86,47 @@ class Outflow:
         """The peer has this one: it need not be told of it or given it as fresh."""
         self._announce.pop(reference, None)
         self.fresh.discard(reference)
-        if self._late.pop(reference[4:], None) is not None:
-            self._late_ms = mono_ms
+        for source, late in self._late.items():
+            if late.sequences.pop(reference[4:], None) is not None:
+                late.told_ms = mono_ms
+                if not late.sequences:
+                    del self._late[source]
+                break
 
     # --- fresh ---
 
+    def forget_unwanted(self, mono_ms: int) -> None:
+        """Wait no longer for what the peer was told as late and says nothing of."""
+        for source in [each for each, late in self._late.items() if mono_ms >= late.told_ms + ANSWER_MS]:
+            del self._late[source]
+
     def may_push(self, mono_ms: int) -> bool:
         """Whether the next fresh one may be given unasked."""
-        if mono_ms >= self._late_ms + ANSWER_MS:
-            self._late.clear()
         return not self._late and not self.bucket.is_empty(mono_ms)
 
     def next_late(self, mono_ms: int) -> list[Reference]:
-        """Take out the next fresh ones, to be told of instead; none if enough of them are on the way."""
-        late = []
-        while self.fresh and len(self._late) < LATE_MAX:
-            reference, sequence = self.fresh.peek()
-            if self.fresh.fits(TURN_SIZE):  # one of each source in turn, whatever its size
-                self.fresh.take(TURN_SIZE)
-                self._late[reference[4:]] = sequence
-                late.append(reference)
-                self._late_ms = mono_ms
-        return late
+        """Take out the next fresh ones, to be told of instead: of each source, unless enough of it are on the way."""
+        told = []
+        for source in self.fresh.sources():
+            late = self._late.setdefault(source, Late({}, mono_ms))
+            for reference, sequence in self.fresh.of(source, LATE_MAX - len(late.sequences)):
+                self.fresh.discard(reference)
+                late.sequences[reference[4:]] = sequence
+                late.told_ms = mono_ms
+                told.append(reference)
+        return told
 
     # --- asked for ---
 
     def want(self, ids: list[Short], mono_ms: int) -> None:
         """The peer asks for these; late ones are given before all others."""
-        late = {self._late[short] for short in ids if short in self._late}
-        if late:
-            self.fetched = sorted(late.union(self.fetched))
-            self._late_ms = mono_ms
-        self.ask([short for short in ids if short not in self._late])
+        rest = ids
+        for source, late in self._late.items():
+            if wanted := [(short, late.sequences[short]) for short in rest if short in late.sequences]:
+                self.fetched.add(source, wanted)
+                late.told_ms = mono_ms
+                rest = [short for short in rest if short not in late.sequences]
+        self.ask(rest)
 
     def ask(self, ids: list[Short]) -> None:
         """The peer lacks these; over OWED_MAX the rest waits for a later round."""
