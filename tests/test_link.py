@@ -330,3 +330,18 @@ async def test_port_0_is_one_that_the_kernel_finds_and_stays() -> None:
         assert listeners.renew() == (bound,) and listeners.port == bound.port
     finally:
         listeners.close()
+
+
+async def test_a_link_that_rests_is_not_read_until_it_may_be_again(pair: tuple[Side, Side, int, int]) -> None:
+    dialler, acceptor, there, here = pair
+    acceptor.answer = lambda event: acceptor.links.rest(here, True) if type(event) is BytesReceived else None
+    dialler.links.send(there, b"one")
+    dialler.links.flush()
+    await acceptor.received(3)
+    acceptor.answer = lambda event: None
+    dialler.links.send(there, b"two")
+    dialler.links.flush()
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    assert len(acceptor.of(BytesReceived)) == 1
+    acceptor.links.rest(here, False)
+    assert await acceptor.received(6) == b"onetwo"

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from meshd import codec, crypto
+from meshd.events import Rest
 from meshd.ids import REFERENCE_SIZE, key_reference
+from meshd.intake import VERIFY_BATCH
 from meshd.limits import (
     ANNOUNCE_MS,
     ANSWER_MS,
@@ -15,6 +17,7 @@ from meshd.limits import (
     PUSH_MINUTE,
     RECEIVED_FACTOR,
     RECONCILE_JITTER_MS,
+    SLICE_MAX,
 )
 from meshd.post import Text, encode_text
 from meshd.proto import message as msg
@@ -154,3 +157,40 @@ def test_P03_who_does_not_want_what_is_announced_instead_is_told_no_more_than_so
     assert len(told_late(deaf)) == LATE_MAX
     table.run(ANSWER_MS)
     assert len(told_late(deaf)) == LATE_MAX + 9  # and one was pushed
+
+
+def test_P01_who_gives_as_asked_keeps_nobody_waiting_for_more_than_a_slice(table: Table) -> None:
+    oak = table.home()
+    flooder, honest, watching = (Stranger(oak, seed=seed) for seed in (1, 2, 3))
+    table.settle()
+    flooder.say(msg.Have(msg.LATE, key_reference(key(junk(1)[0]))))  # and so something is expected of it
+    honest.say(msg.Push(1))
+    checks = count_checks(oak)
+    flooder.session.send(msg.Give(0, codec.join(junk(5 * SLICE_MAX))))
+    flooder.flush()
+    raw = Author(3).envelope(channel=PLAZA, body=encode_text(Text("", b"", "water")))
+    honest.session.send(msg.Give(1, codec.join([raw])))
+    honest.flush()
+    table.settle_for(2)
+    assert raw in oak.raws() and len(oak.raws()) <= 2 * SLICE_MAX
+    assert Rest(flooder.home_link, True) in oak.effects
+    table.settle()
+    assert raw in watching.given()
+    assert len(oak.raws()) == 5 * SLICE_MAX + 1 and max(checks) <= SLICE_MAX
+    assert oak.effects[-1] == Rest(flooder.home_link, False)
+
+
+def test_P05_bad_signatures_cost_one_batch_and_then_the_link(table: Table) -> None:
+    oak = table.home()
+    flooder = Stranger(oak)
+    table.settle()
+    checks: list[int] = []
+
+    def verify_many(some: Sequence[crypto.Check]) -> list[bool]:
+        checks.append(len(some))
+        return crypto.verify_many(some)
+
+    oak.node.intake._verify_many = verify_many
+    flooder.give(*[raw[:-64] + bytes(64) for raw in junk(ALLOWED)], fresh=True)
+    assert flooder.down is not None and len(checks) == 1 and checks[0] <= VERIFY_BATCH
+    assert oak.raws() == []
