@@ -210,9 +210,7 @@ PUSH_SIZE_MINUTE = 2 * 1024 * 1024  # bytes a minute, likewise; a bucket holds a
 PUSH_BURST = 300  # envelopes that a full bucket holds
 CONTACT_FACTOR = 10  # times as much of all three where a contact is behind the link
 RECEIVED_FACTOR = 2  # how much more the receiver's bucket holds: a stream that stalls delivers at once
-LATE_MAX = (
-    1024  # announced instead of pushed and not there yet: what a peer takes in within a fifth of a second
-)
+LATE_MAX = 256  # of one ingress, announced instead of pushed and not there yet: 50 ms of taking in
 
 # What is asked for
 OWED_MAX = 100_000  # ids one link may ask us for at a time: a day of a busy town
