@@ -114,19 +114,19 @@ def test_N03_wrong_keys_at_500_a_second_get_nothing_and_keep_nobody_out(tmp_path
 def deaf(laptop: Laptop) -> Stranger:
     """A stranger whose socket takes little before the daemon has to wait."""
     stranger = Stranger(laptop.address, COMMONS_KEY)
-    stranger._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stranger.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     return stranger
 
 
 def shout_on(stranger: Stranger, message: msg.Message, patience_s: float) -> float:
     """Say something again and again and read nothing; seconds until the daemon has closed the link."""
     start_s = time.monotonic()
-    stranger._socket.settimeout(1)
+    stranger.socket.settimeout(1)
     while (passed_s := time.monotonic() - start_s) < patience_s:
         stranger.session.send(message)
         stranger.session.drained()
         try:
-            stranger._socket.sendall(stranger.session.take_output(0))
+            stranger.socket.sendall(stranger.session.take_output(0))
         except TimeoutError:
             continue
         except OSError:
