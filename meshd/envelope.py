@@ -131,6 +131,11 @@ def parse(raw: bytes) -> Envelope | Sealed | None:
     return Envelope(envelope_key(parsed.keep_until, post_id(signed)), raw, parsed, signature)
 
 
+def is_sealed(raw: bytes) -> bool:
+    """Whether an envelope that parsed once is a sealed one."""
+    return raw[1:3] == bytes((VERSION, TYPE_SEALED))
+
+
 def _parse_sealed(raw: bytes) -> Sealed:
     _, _, hour, nonce, hint, ciphertext = codec.unpack(raw, _SEALED, limits.ENVELOPE_SIZE_MAX)
     if hour > _HOUR_MAX:

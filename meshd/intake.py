@@ -222,7 +222,7 @@ class Intake:
         sequences = self._carry.insert([(made.key, made.raw) for made in accepted], ingress)
         if self._log is not None and self._log.opened() == before:
             self._open(list(zip(sequences, accepted, strict=True)), via, now)
-            self._looked_at(sequences[-1])
+            self._log.set_opened(sequences[-1])
         return list(zip(sequences, (made.key for made in accepted), strict=True))
 
     # --- open and log ---
@@ -249,12 +249,20 @@ class Intake:
             return
         rows = self._carry.after(self._log.opened(), STEP_BUDGET)
         self._open(_parsed(rows), "carry", now)
-        self._looked_at(rows[-1][0] if rows else self._carry.last_sequence())
+        self._log.set_opened(rows[-1][0] if rows else self._carry.last_sequence())
 
-    def _looked_at(self, sequence: int) -> None:
-        """All up to this one was looked at, unless what was found there brought a key: then it begins anew."""
-        if self._log is not None and not self.sealing.has_new:
-            self._log.set_opened(sequence)
+    @property
+    def is_scanning(self) -> bool:
+        """Whether a new key is still to be tried on what was looked at before."""
+        return not self.is_shut and self.sealing.scan is not None
+
+    def scan(self, now: Now) -> None:
+        """Look again at the next slice, of what is sealed. A key that is found there begins it anew."""
+        if self.sealing.scan is None:
+            return
+        rows = self._carry.after(self.sealing.scan, STEP_BUDGET)
+        self.sealing.scanned(rows[-1][0] if rows else None)
+        self._open(_parsed([row for row in rows if envelope.is_sealed(row[1])]), "carry", now)
 
     def release(self, now: Now) -> None:
         """Show what was held aside and whose time has come, unless it expired meanwhile."""

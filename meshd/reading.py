@@ -44,7 +44,9 @@ class Reading:
             node.intake.join(*place)
 
         def ready(_: Now) -> Document | None:
-            if node.intake.behind:
+            # A key that is new holds up who reads what it opens, and nobody else.
+            is_sealed = channel is not None and node.intake.sealing.is_sealed(channel)
+            if node.intake.behind or (is_sealed and node.intake.is_scanning):
                 return None
             if cursor is None:
                 answer = _answer(log.latest(channel, limit, since_ms), log, channel, log.last_cursor())

@@ -6,10 +6,11 @@ state about groups says more by registering here: `readers` take posts of a kind
 `admits` says of a post that is right in itself whether its author may say this there. What is not admitted now is
 looked at again when somebody asks for it (`look_again`): epochs come in any order.
 
-A key that is new is tried on everything that is carried, from the beginning, as after joining a channel. What was
-opened before is known by its envelope and is not opened twice. Keys are in memory here and in `log`, and nowhere
-else: a locked node has an empty keyring. Once a day is over and an hour more, its keys are erased, in the hourly pass
-over what is over; which waits, as all of that pass, while the clock is in doubt.
+A key that is new is tried on everything sealed that is carried, in slices from the beginning (`scan`), while what
+comes meanwhile is tried with all keys at once and nobody else waits. What was opened before is known by its envelope
+and is not opened twice. Keys are in memory here and in `log`, and nowhere else: a locked node has an empty keyring.
+Once a day is over and an hour more, its keys are erased, in the hourly pass over what is over; which waits, as all of
+that pass, while the clock is in doubt.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,7 +51,7 @@ class Sealing:
             int, Callable[[Opened, Sealed, Now], None]
         ] = {}  # by first slot of what is no post
         self.admits: Callable[[Inside], bool] = lambda inside: True
-        self.has_new = False  # something may open now that did not before
+        self.scan: int | None = None  # sequence in carry up to which it was looked again; None when through
         self.in_clear = 0  # public envelopes that claimed to be of a sealed channel
         if log is not None:
             for held in log.epoch_keys.all():
@@ -58,6 +59,7 @@ class Sealing:
             for channel, name, kind in log.epoch_keys.sealed_channels():
                 self._sealed[channel] = name, kind
             self._posting = log.epoch_keys.posting()
+            self.scan = log.epoch_keys.scan()
 
     # --- channels and keys ---
 
@@ -114,8 +116,12 @@ class Sealing:
 
     def look_again(self) -> None:
         """Try all that is carried again: a key is new, or somebody is admitted who was not."""
-        self._open_log().set_opened(0)
-        self.has_new = True
+        self.scanned(0)
+
+    def scanned(self, sequence: int | None) -> None:
+        """It was looked again up to this sequence in carry; None: up to the end."""
+        self.scan = sequence
+        self._open_log().epoch_keys.set_scan(sequence)
 
     def post_under(self, channel: bytes, epoch: bytes) -> None:
         """From now on our posts in this channel are sealed under this epoch."""
@@ -152,7 +158,6 @@ class Sealing:
     def open(self, envelopes: Sequence[Sealed], now: Now) -> dict[bytes, Inside]:
         """The posts in those that a key opens and that were not opened before, by the envelope's key. Their signatures
         are not checked yet. What is no post goes to whoever registered for it."""
-        self.has_new = False
         if self._log is None or not envelopes or self.keyring.first_day() is None:
             return {}
         found: dict[bytes, Inside] = {}

@@ -37,6 +37,8 @@ class Upkeep:
         """The next slice of each."""
         if self._intake.behind:
             self._intake.step(now)
+        elif self._intake.is_scanning:
+            self._intake.scan(now)
         self._intake.release(now)
         if self._time.state == "ok":
             self.retention.step(now)
@@ -59,7 +61,7 @@ class Upkeep:
 
     def next_deadline(self, now: Now) -> int | None:
         """When `go_on` has something to do, in monotonic milliseconds."""
-        if self._intake.behind:
+        if self._intake.behind or self._intake.is_scanning:
             return now.mono_ms
         deadlines = [self._indexing.next_deadline()]
         if self._time.state == "ok":

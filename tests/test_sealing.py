@@ -9,7 +9,7 @@ from meshd import crypto, daykeys, post
 from meshd.envelope import CONTENT_KEY
 from meshd.errors import CallerError, Code
 from meshd.events import Now
-from meshd.limits import ASIDE_MAX, HLC_AHEAD_MS
+from meshd.limits import ASIDE_MAX, HLC_AHEAD_MS, STEP_BUDGET
 from meshd.post import HOUR_MS, Text, encode_text
 from tests.groups import (
     DAY,
@@ -253,6 +253,20 @@ def test_a_key_found_in_what_is_opened_opens_what_was_looked_at_before(table: Ta
     assert shown(oak) == ["hello"]
     giver.give(sealed_post(ELM, nonce=b"2" * 24))
     assert shown(oak) == ["hello", "hello"] and not oak.node.intake.behind
+
+
+def test_a_new_key_is_tried_in_slices_over_a_stop_and_holds_up_nobody_else(table: Table) -> None:
+    oak, count = table.home(), 2 * STEP_BUDGET + 10
+    bring(oak, *(sealed_post(OAK, incarnation=n, nonce=n.to_bytes(24, "big")) for n in range(count)))
+    oak.post("public")
+    oak.node.intake.sealing.join(GROUP, "kitchen", "group", EPOCH, DAY, KEY)
+    assert [said["text"] for said in oak.ask("read", channel="plaza")["posts"]] == ["public"]
+    assert oak.node.intake.is_scanning
+    oak.stop()
+    oak.start()
+    assert oak.node.intake.is_scanning and 0 < oak.log.count_posts() < count
+    assert len(shown(oak)) == count
+    assert not oak.node.intake.is_scanning
 
 
 def test_one_post_in_two_envelopes_is_shown_once(table: Table) -> None:

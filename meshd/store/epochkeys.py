@@ -13,6 +13,7 @@ SCHEMA = (
     "CREATE TABLE epoch_key (channel BLOB NOT NULL, epoch BLOB NOT NULL, day INTEGER NOT NULL, key BLOB NOT NULL)",
     "CREATE INDEX epoch_key_name ON epoch_key (channel, epoch)",
     "CREATE TABLE posting (channel BLOB PRIMARY KEY, epoch BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE scan (one INTEGER PRIMARY KEY CHECK (one = 1), sequence INTEGER NOT NULL)",
 )
 
 
@@ -36,6 +37,18 @@ class EpochKeys:
     def sealed_channels(self) -> list[tuple[bytes, str, str]]:
         """(id, name, kind) of the sealed channels, left ones too, whether a key is held or not."""
         return list(self._database.read("SELECT id, name, kind FROM channel WHERE kind <> 'public'"))
+
+    def scan(self) -> int | None:
+        """The sequence in `carry` up to which a new key was tried; None if none is new."""
+        rows = self._database.read("SELECT sequence FROM scan")
+        return rows[0][0] if rows else None
+
+    def set_scan(self, sequence: int | None) -> None:
+        """Remember `scan`."""
+        if sequence is None:
+            self._database.write("DELETE FROM scan")
+        else:
+            self._database.write("INSERT OR REPLACE INTO scan VALUES (1, ?)", (sequence,))
 
     def posting(self) -> dict[bytes, bytes]:
         """The epoch under which one posts, by channel."""

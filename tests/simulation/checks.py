@@ -51,7 +51,7 @@ class Checks:
         """Whether all machines carry the same, and have opened it all."""
         machines = self._world.machines
         intakes = [machine.on.intake for machine in machines]
-        if any(intake.behind or intake.release_ms is not None for intake in intakes):
+        if any(intake.behind or intake.is_scanning or intake.release_ms is not None for intake in intakes):
             return False
         first = self._lasting(machines[0])
         return all(self._lasting(machine) == first for machine in machines[1:])
