@@ -259,6 +259,7 @@ def test_a_new_key_is_tried_in_slices_over_a_stop_and_holds_up_nobody_else(table
     oak, count = table.home(), 2 * STEP_BUDGET + 10
     bring(oak, *(sealed_post(OAK, incarnation=n, nonce=n.to_bytes(24, "big")) for n in range(count)))
     oak.post("public")
+    table.settle()
     oak.node.intake.sealing.join(GROUP, "kitchen", "group", EPOCH, DAY, KEY)
     assert [said["text"] for said in oak.ask("read", channel="plaza")["posts"]] == ["public"]
     assert oak.node.intake.is_scanning
