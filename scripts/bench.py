@@ -5,8 +5,9 @@ how many raw Ed25519 signatures one core verifies a second, and what one durable
 those terms; `met` says whether this run met them. Daemons are real processes on loopback with homes in a temporary
 folder, on the disk that holds it; the last reader is a client of the RPC socket, like any other.
 
-Two have no goals and run only when they are named: `growth`, which takes minutes and is what `--plots DIR` draws, and
-`peers`, which installs other people's programs to compare with.
+Some have no part in that and run only when they are named: `flood` (what others pay for one neighbour's junk) and
+`growth`, which take minutes, the latter being what `--plots DIR` draws; and `peers`, which installs other people's
+programs to compare with.
 
 It measures one machine that does nothing else. It does not measure Wi-Fi, and says nothing about many nodes
 (`scripts/sim` does).
@@ -25,6 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import bench_backlog
+import bench_flood
 import bench_groups
 import bench_growth
 import bench_handshake
@@ -59,7 +61,7 @@ BENCHES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "panic": bench_panic.run,
     "groups": bench_groups.run,
 }
-OPTIONAL = {"growth": bench_growth.run, "peers": bench_peers.run}
+OPTIONAL = {"growth": bench_growth.run, "flood": bench_flood.run, "peers": bench_peers.run}
 
 
 def verifies_a_second() -> int:
