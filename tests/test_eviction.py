@@ -295,7 +295,7 @@ def test_what_a_contact_brings_counts_as_theirs_while_the_link_is_up(table: Tabl
     elm.post("hello")
     table.settle()
     shares_ = oak.carry.shares
-    (by_elm,) = oak.carry._database.read("SELECT ingress FROM envelope WHERE kind = 0")[0]
+    (by_elm,) = oak.carry._database.read("SELECT ingress FROM envelope WHERE kind = 1")[0]
     assert shares_.ingress(str(HERE)) == by_elm
     table.cut(elm, link)
     table.settle()
