@@ -54,6 +54,7 @@ SECTIONS = {
     },
     "People": {
         "contact": Place("cli.contacts:contact", "add, verify, block"),
+        "group": Place("cli.groups:group", "what only members read"),
     },
     "Peers": {
         "peer": Place("cli.peers:peer", "list, add, drop, ping"),

@@ -196,6 +196,8 @@ def _said(document: Document) -> list[str]:
 
 
 def _remarks(document: Document) -> Iterator[str]:
+    if document.get("after_removal"):
+        yield "came after the removal of its author: counts for nothing"
     if document["clock_off_s"] >= _CLOCK_OFF_S:
         yield f"its time was {duration(document['clock_off_s'])} ahead of this clock"
     if document["trust"] == "self":
@@ -281,6 +283,29 @@ def comparison(who: str, document: Document) -> Iterator[str]:
     yield inert(f"The key that you have for {who} has these words:")
     yield f"  {click.style(document['fingerprint'], bold=True)}"
     yield "Let them show or read you theirs from their own laptop (mesh id show), not from yours."
+
+
+# --- groups ---
+
+
+def group(document: Document) -> Iterator[str]:
+    """Who is in, and what is under way."""
+    yield inert(f"{document['name'] or 'a group whose own post is not here yet'} {document['id'][:8]}")
+    for member in document["members"]:
+        marks = [mark for mark in ("admin", "pending") if member[mark]]
+        yield inert(f"  {member['name']} {member['id'][:8]}: {', '.join([member['trust'], *marks])}")
+    for act in document["acts"]:
+        yield inert(f"  to {act['what']} {act['who'][:8]}: {len(act['signers'])} of {act['needed']} signed")
+
+
+def invited(document: Document) -> Iterator[str]:
+    """The group, and what to hand over."""
+    yield from group(document)
+    if document["invite"] is None:
+        yield "Nothing is known of them that is for today, so they can't be sent the key yet: they are pending."
+    else:
+        yield "They are sent this too; hand it over where no network is:"
+        yield inert(document["invite"])
 
 
 # --- peers ---

@@ -15,7 +15,7 @@ moved on daily; a log that has none yet gets one when it is first asked for.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from meshd import card, crypto, post
+from meshd import card, crypto, post, statement
 from meshd.daykeys import advance
 from meshd.envelope import NONCE_SIZE, Envelope, Sealed, parse, post_content, seal, seal_public
 from meshd.groups import keyenvelope
@@ -26,6 +26,7 @@ from meshd.ids import envelope_key
 from meshd.limits import INCARNATION_MAX, KEEP_HOURS, KEEP_HOURS_MAX, KEY_DAYS_MAX, PARENTS_MAX
 from meshd.post import DAY_MS, HOUR_MS, Post, Text
 from meshd.sealing import Sealing
+from meshd.statement import Statement
 from meshd.store.log import Log
 
 
@@ -132,6 +133,10 @@ class Author:
         if not isinstance(sealed, Sealed):
             raise RuntimeError("our own envelope does not parse")
         return sealed
+
+    def sign_statement(self, said: Statement) -> bytes:
+        """Our signature, 64 bytes, over a statement."""
+        return statement.sign(self._secret, said)
 
     def next_ms(self, wall_ms: int) -> int:
         """The time that the next post of ours will bear."""

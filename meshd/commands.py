@@ -19,10 +19,9 @@ from meshd.carrying import Carrying
 from meshd.contacting import Contacting
 from meshd.errors import CallerError, Code
 from meshd.events import Command, CommandBatch, Now, Reply, ReplyBatch
+from meshd.grouping import Grouping, heal_to_post, keep_class
 from meshd.ids import Address, channel_name, network_id, public_channel_id
 from meshd.limits import (
-    KEEP_DEFAULT,
-    KEEP_HOURS,
     PONG_MS,
     WAIT_MS,
 )
@@ -68,6 +67,7 @@ class Commands:
             **Reading(node).methods,
             **Carrying(node).methods,
             **Contacting(node).methods,
+            **Grouping(node).methods,
             "clock.confirm": self._clock_confirm,
         }
 
@@ -184,7 +184,13 @@ class Commands:
 
     def _channels(self) -> Document:
         log = self._node.require_log()
-        return {"channels": [documents.channel_document(channel) for channel in log.channels()]}
+        groups = self._node.groups
+        return {
+            "channels": [
+                documents.channel_document(channel, groups.count(channel.id) if groups is not None else None)
+                for channel in log.channels()
+            ]
+        }
 
     def _channel_join(self, params: Params, now: Now) -> Document:
         self._node.require_log()
@@ -199,6 +205,8 @@ class Commands:
         if not log.joined(place.id):
             raise CallerError(Code.not_found, f"you are not in the channel {place.name}")
         self._node.intake.leave(place.id)
+        if self._node.groups is not None:
+            self._node.groups.leave(place.id)
         return self._channels()
 
     # --- posts ---
@@ -209,13 +217,11 @@ class Commands:
         self._node.time.require()
         self._node.room.require()
         place = self.channel(params["channel"])
-        text, keep = params["text"], params.get("keep", KEEP_DEFAULT)
+        text, keep = params["text"], keep_class(self._node, place.id, params.get("keep"))
         if not text or not _encodable(text):
             raise CallerError(
                 Code.usage, "there is no text to post" if not text else "the text is no valid Unicode"
             )
-        if keep not in KEEP_HOURS:
-            raise CallerError(Code.usage, f"keep is one of {', '.join(KEEP_HOURS)}")
         if params.get("wait", "held") != "held":
             delivered = params["wait"] == "delivered"
             message = "there are no receipts: nobody can say that it was delivered" if delivered else ""
@@ -223,8 +229,11 @@ class Commands:
                 Code.refused if delivered else Code.usage, message or "wait is held or delivered"
             )
         sealing = self._node.intake.sealing
-        if epoch := sealing.posting(place.id):
-            sealing.day_key(place.id, epoch, now.wall_ms // HOUR_MS)  # refuses if there is none
+        if sealing.is_sealed(place.id):
+            heal_to_post(self._node, place.id, now)
+            sealing.day_key(
+                place.id, sealing.posting(place.id), now.wall_ms // HOUR_MS
+            )  # refuses if there is none
         reply_to = self.row(log, params["reply_to"]).id if "reply_to" in params else b""
         encode_text(Text(log.name, reply_to, text))  # refuses a text that is too long
         return Draft(place.id, place.name, text, reply_to, keep)

@@ -53,6 +53,7 @@ def post_document(row: Row, log: Log) -> Document:
         "kind": "text" if row.kind == KIND_TEXT else str(row.kind),
         "reply_to": row.reply_to.hex() or None,
         "held_by": {"contacts": row.held_contacts, "others": row.held_others},
+        "after_removal": log.groups.came_after_removal(row),
         "sealed": row.channel_kind != "public",
         "expires": rfc3339(row.keep_until * HOUR_MS),
     }
@@ -83,12 +84,12 @@ def contact_document(contact: Contact, log: Log) -> Document:
     }
 
 
-def channel_document(channel: Channel) -> Document:
-    """A channel on the list; nobody can count the members of a public one."""
+def channel_document(channel: Channel, members: int | None) -> Document:
+    """A channel on the list; nobody can count the members of a public one: null."""
     return {
         "id": channel.id.hex(),
         "name": channel.name,
         "kind": channel.kind,
-        "members": None,
+        "members": members,
         "unread": channel.unread,
     }

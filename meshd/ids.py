@@ -51,6 +51,7 @@ LABEL_KEY_TAIL = b"meshd/1 key tail"
 LABEL_KEY_SIGNATURE = b"meshd/1 key envelope"
 LABEL_STATEMENT = b"meshd/1 statement"
 LABEL_DIRECT = b"meshd/1 direct"
+LABEL_GROUP_INVITE = b"meshd/1 group invite"
 
 # The open commons: everybody has this key, so it keeps nobody out. Treat what is said there as watched.
 COMMONS_KEY = hashlib.blake2b(b"meshd/1 the open commons", digest_size=32).digest()

@@ -103,6 +103,8 @@ SUBJECT_SIZE_MAX = 64  # bytes of a statement's subject: an identity and as much
 # Groups (protocol.md, "Groups")
 GROUP_MEMBERS_MAX = 200  # an epoch with so many fits the largest class, whatever acts and signatures it has
 EPOCH_DEPTH_MAX = 2**32 - 1  # no group gets there; bounds what a liar may claim
+INVITATIONS_MAX = 64  # that wait for an answer: whoever has our card can send some
+EPOCHS_AHEAD_MAX = 16  # of one group, of which a key came and no post yet
 EPOCH_RENEW_MS = (
     7 * 24 * 3600 * 1000
 )  # an epoch is renewed: who copied its secret reads on no longer than that

@@ -55,6 +55,7 @@ from meshd.indexing import Indexing
 from meshd.intake import Intake
 from meshd.limits import HALF_OPEN_MAX
 from meshd.meshtime import MeshTime
+from meshd.own_groups import OwnGroups
 from meshd.presence import Presence
 from meshd.proto import message as msg
 from meshd.proto import slots
@@ -108,19 +109,26 @@ class Node:
         self.clock = Clock(self.log.last_hlc() if self.log else 0)
         self.intake = Intake(self.carry, self.log, self.keyset, self.clock, self._verify_many)
         self.indexing = Indexing(self.log)
-        self.author, self.inbox = None, None
+        self.author: Author | None = None
+        self.inbox: Inbox | None = None
+        self.groups: OwnGroups | None = None
         if self.log is not None:
-            sealing, entropy = self.intake.sealing, self._entropy
-            self.author = Author(self.log, self.clock, entropy, sealing)
-            self.inbox = Inbox(
-                self.log, self.author, sealing, entropy=entropy, rng=self._rng, publish=self.publish, now=now
-            )
+            self._load_own(self.log, now)
         self.upkeep = Upkeep(
-            self.carry, self.log, self.keyset, self.intake, self.indexing, self.time, self.inbox
+            self.carry, self.log, self.keyset, self.intake, self.indexing, self.time, self.groups
         )
         self.recognition = Recognition(self.log, self._entropy, self._send)
         self.exchange = Exchange(self.carry, self.keyset, self.intake, self._send, self.emit, self._rng, now)
         self.exchange.receipts.follow(self.intake.own_living(now))
+
+    def _load_own(self, log: Log, now: Now) -> None:
+        """Who we are, what others leave for us, and the groups that we are in."""
+        entropy, rng, sealing = self._entropy, self._rng, self.intake.sealing
+        self.author = Author(log, self.clock, entropy, sealing)
+        self.inbox = Inbox(log, self.author, sealing, entropy=entropy, rng=rng, publish=self.publish, now=now)
+        self.groups = OwnGroups(
+            log, self.author, sealing, self.inbox, entropy=entropy, rng=rng, publish=self.publish
+        )
 
     # --- in and out ---
 

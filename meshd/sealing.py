@@ -65,10 +65,14 @@ class Sealing:
 
     def join(self, channel: bytes, name: str, kind: str, epoch: bytes, day: int, key: bytes) -> None:
         """Be in a sealed channel ("group" or "direct") whose key of that day this is, and post under this epoch."""
-        self._open_log().join(channel, name, kind)
-        self._sealed[channel] = name, kind
+        self.enter(channel, name, kind)
         self.add_key(channel, epoch, day, key)
         self.post_under(channel, epoch)
+
+    def enter(self, channel: bytes, name: str, kind: str) -> None:
+        """Be in a sealed channel, whatever keys of it are held."""
+        self._open_log().join(channel, name, kind)
+        self._sealed[channel] = name, kind
 
     def leave(self, channel: bytes) -> None:
         """Be no longer in a channel, and hold none of its keys."""
@@ -76,8 +80,7 @@ class Sealing:
         log.leave(channel)
         for epoch in self.keyring.epochs(channel):
             self.remove_key(channel, epoch)
-        if self._posting.pop(channel, None) is not None:
-            log.epoch_keys.forget(channel)
+        self.stop_posting(channel)
 
     def add_key(self, channel: bytes, epoch: bytes, day: int, key: bytes) -> bool:
         """Hold a key, and try it on all that is carried; False if it is of no use (`Keyring.add`)."""
@@ -127,6 +130,11 @@ class Sealing:
         """From now on our posts in this channel are sealed under this epoch."""
         self._posting[channel] = epoch
         self._open_log().epoch_keys.post_under(channel, epoch)
+
+    def stop_posting(self, channel: bytes) -> None:
+        """There is no epoch to post under, for now or for good."""
+        if self._posting.pop(channel, None) is not None:
+            self._open_log().epoch_keys.forget(channel)
 
     def is_sealed(self, channel: bytes) -> bool:
         """Whether this channel, which we are or were in, is a sealed one: nothing public is shown in it."""

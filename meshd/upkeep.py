@@ -5,11 +5,11 @@ time itself. None of it is owed to anybody at this moment, so all of it waits wh
 """
 
 from meshd.events import Now
-from meshd.inbox import Inbox
 from meshd.indexing import Indexing
 from meshd.intake import Intake
 from meshd.limits import SEEN_MS
 from meshd.meshtime import MeshTime
+from meshd.own_groups import OwnGroups
 from meshd.proto.keyset import KeySet
 from meshd.retention import Retention
 from meshd.store.carry import Carry
@@ -27,10 +27,10 @@ class Upkeep:
         intake: Intake,
         indexing: Indexing,
         time: MeshTime,
-        inbox: Inbox | None,
+        groups: OwnGroups | None,
     ) -> None:
         self._carry, self._log, self._time = carry, log, time
-        self._intake, self._indexing, self._inbox = intake, indexing, inbox
+        self._intake, self._indexing, self._groups = intake, indexing, groups
         self.retention = Retention(carry, log, keyset, intake.sealing)
 
     def go_on(self, now: Now) -> None:
@@ -42,8 +42,9 @@ class Upkeep:
         self._intake.release(now)
         if self._time.state == "ok":
             self.retention.step(now)
-            if self._inbox is not None:
-                self._inbox.go_on(now)
+            if self._groups is not None:
+                self._groups.go_on(now)
+                self._groups.inbox.go_on(now)
             if self.retention.is_through and self._log is not None:
                 self._intake.advanced = self._log.last_cursor()  # gaps that nobody can fill are gone
         self._indexing.go_on(now)
@@ -66,7 +67,8 @@ class Upkeep:
         deadlines = [self._indexing.next_deadline()]
         if self._time.state == "ok":
             deadlines.append(self.retention.next_deadline(now))
-            deadlines.append(self._inbox.next_deadline(now) if self._inbox is not None else None)
+            if self._groups is not None:
+                deadlines += [self._groups.next_deadline(now), self._groups.inbox.next_deadline(now)]
         if (due_ms := self._intake.release_ms) is not None and now.synced:
             deadlines.append(now.mono_ms + max(0, due_ms - now.wall_ms))
         return min((deadline for deadline in deadlines if deadline is not None), default=None)

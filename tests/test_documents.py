@@ -59,6 +59,7 @@ def test_post(log: Log) -> None:
         "kind": "text",
         "reply_to": "01" * 32,
         "held_by": {"contacts": 1, "others": 3},
+        "after_removal": False,
         "sealed": False,
         "expires": "2026-11-25T13:00:00.000Z",
     }
@@ -115,6 +116,6 @@ def test_missing(log: Log) -> None:
 
 
 def test_channel() -> None:
-    made = documents.channel_document(Channel(SQUARE, "square", "public", 3))
+    made = documents.channel_document(Channel(SQUARE, "square", "public", 3), None)
     assert made == {"id": SQUARE.hex(), "name": "square", "kind": "public", "members": None, "unread": 3}
     assert made.keys() == api.Channel.__annotations__.keys()

@@ -161,7 +161,8 @@ class HeldBy(TypedDict):
 
 
 class Post(TypedDict):
-    """A post as it is shown. `clock_off_s`: how far its stamp was ahead of our clock when we first saw it."""
+    """A post as it is shown. `after_removal`: its author was put out of the group, and nothing shows that it was there
+    before that: it counts for nothing. `clock_off_s`: how far its stamp was ahead of our clock when we first saw it."""
 
     id: str
     channel: str
@@ -174,6 +175,7 @@ class Post(TypedDict):
     kind: str
     reply_to: str | None
     held_by: HeldBy
+    after_removal: bool
     sealed: bool
     expires: str
 

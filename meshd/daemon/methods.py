@@ -27,6 +27,7 @@ from meshd.daemon.api import (
     Synced,
 )
 from meshd.daemon.api_contacts import Compared, Contacts
+from meshd.daemon.api_groups import Group, Invited
 
 TYPE_NAMES: dict[type, str] = {str: "string", int: "whole number", float: "number", bool: "boolean"}
 
@@ -50,6 +51,7 @@ class Method(NamedTuple):
 _CHANNEL = Param((str,), "a channel's name, `public:name`, or an id prefix of at least 6", required=True)
 _ADDRESS = Param((str,), "HOST:PORT or [IPv6]:PORT", required=True)
 _WHO = Param((str,), "a petname, `name#7f3a`, or an id prefix of at least 6", required=True)
+_GROUP = Param((str,), "a group's name, `group:name`, or an id prefix of at least 6", required=True)
 METHODS: dict[str, Method] = {
     "status": Method({}, Status, "the node at a glance"),
     "down": Method({}, Empty, "stops the daemon; the answer comes before it stops"),
@@ -156,6 +158,39 @@ METHODS: dict[str, Method] = {
     "contact.unblock": Method({"who": _WHO}, Contacts, "takes that back"),
     "sync": Method(
         {"wait": Param((bool,), "answer when it is done")}, Synced, "reconciles with all links now"
+    ),
+    "group.create": Method(
+        {
+            "name": Param((str,), "what it is called, by all its members", required=True),
+            "strict": Param((bool,), "nothing in it is kept over 24 hours"),
+            "history": Param(
+                (str,), "what newcomers may read of what was there before: none (default) or all"
+            ),
+        },
+        Group,
+        "makes a group, with oneself alone in it",
+    ),
+    "group.invite": Method(
+        {"group": _GROUP, "who": _WHO},
+        Invited,
+        "makes somebody a member, whose card is here, and sends them the key",
+    ),
+    "group.accept": Method(
+        {
+            "invite": Param(
+                (str,), "the text of an invitation; or of one that came, the name or id", required=True
+            )
+        },
+        Group,
+        "joins a group that one is invited to",
+    ),
+    "group.members": Method({"group": _GROUP}, Group, "who is in, and which acts are under way"),
+    "group.remove": Method({"group": _GROUP, "who": _WHO}, Group, "puts somebody out, or signs that"),
+    "group.rotate": Method({"group": _GROUP}, Group, "begins an epoch with a new key"),
+    "group.admin": Method(
+        {"group": _GROUP, "who": _WHO, "remove": Param((bool,), "take the rights away")},
+        Group,
+        "makes a member an admin, or signs that",
     ),
     "clock.confirm": Method({}, Confirmed, "says that this machine's clock is right"),
     "bundle.export": Method(

@@ -24,7 +24,7 @@ from meshd import crypto
 from meshd.errors import CallerError, Code
 from meshd.ids import envelope_key
 from meshd.post import Post, Text
-from meshd.store import aside, authors, chains, contacts, epochkeys, expiry, inboxes, openings, search
+from meshd.store import aside, authors, chains, contacts, epochkeys, expiry, groups, inboxes, openings, search
 from meshd.store.aside import Aside
 from meshd.store.authors import SELF, Authors
 from meshd.store.chains import Arrival, Chains
@@ -64,7 +64,7 @@ _MIGRATIONS = (
     ),
     search.SCHEMA,
     contacts.SCHEMA,
-    (*epochkeys.SCHEMA, *openings.SCHEMA, *inboxes.SCHEMA),
+    (*epochkeys.SCHEMA, *openings.SCHEMA, *inboxes.SCHEMA, *groups.SCHEMA),
 )
 
 
@@ -120,8 +120,7 @@ class Log:
             ((self.seed, self.name),) = rows
             self.authors = Authors(database)
             self.contacts, self.inboxes = Contacts(database), inboxes.Inboxes(database)
-            self._chains = Chains(database)
-            self.aside = Aside(database)
+            self.groups, self._chains, self.aside = groups.Groups(database), Chains(database), Aside(database)
             self.epoch_keys, self.openings = epochkeys.EpochKeys(database), openings.Openings(database)
             self._search = Search(database)
             self._recall()
@@ -238,11 +237,12 @@ class Log:
         places = range(self._last_cursor - len(fresh) + 1, self._last_cursor + 1)
         self._database.write_many(
             "INSERT INTO post (cursor, id, channel, chain, sequence, parents, hlc, kind, keep_until, text, reply_to,"
-            " via, first_seen_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " via, first_seen_ms, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     cursor, post_id, arrival.channel, number, post.sequence, post.parents, post.hlc, post.kind,
                     post.keep_until, text.text if text else None, text.reply_to if text else b"", via, seen_ms,
+                    post.epoch,
                 )
                 for cursor, number, (arrival, (post_id, post, text, via, seen_ms))
                 in zip(places, numbers, fresh, strict=True)

@@ -63,6 +63,12 @@ class Openings:
         )
         return bytes(key) if key is not None else None
 
+    def forget_posts(self, ids: Sequence[bytes]) -> None:
+        """Open the envelopes of these posts anew when they are looked at again."""
+        self._database.write_many(
+            "DELETE FROM opening WHERE substr(post, 1, 8) = ? AND post = ?", [(id[:8], id) for id in ids]
+        )
+
     def over(self, hour: int, limit: int) -> list[tuple[bytes, bytes]]:
         """Up to `limit` (key, post id) of envelopes that are over at this hour."""
         return list(

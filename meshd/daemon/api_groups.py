@@ -1,0 +1,39 @@
+"""The documents about groups. The rules are those of `daemon.api`."""
+
+from typing import Literal, TypedDict
+
+
+class Member(TypedDict):
+    """A member of a group. `pending`: can perhaps not read what is posted now: no key is known to reach them."""
+
+    id: str
+    name: str
+    trust: Literal["self", "seen", "vouched", "verified"]
+    admin: bool
+    pending: bool
+
+
+class Act(TypedDict):
+    """Something that several have to sign: `who` it is about, the ids of those who have, and how many it takes."""
+
+    what: Literal["add", "remove", "make admin", "remove admin"]
+    who: str
+    signers: list[str]
+    needed: int
+
+
+class Group(TypedDict):
+    """A group. `epoch`: what is posted under now; null for who is out, or while its parts have to meet first."""
+
+    v: int
+    id: str
+    name: str
+    epoch: str | None
+    members: list[Member]
+    acts: list[Act]
+
+
+class Invited(Group):
+    """`invite`: the text that `accept` takes, for this one person; null if they can't be sent a key now."""
+
+    invite: str | None

@@ -1,0 +1,267 @@
+"""What the user does about groups: the commands `group …`.
+
+The rules:
+
+- Who is invited is a **member** from then on, listed in the next epoch, and needs a card here; whether they want to be
+  is up to them, and until their node was sent the key they are shown as *pending*. The text of an invitation is that
+  key, for them alone: it can be handed over where no network is, and opens nothing for who finds it.
+- An **act** that takes several people is signed by one after the other with the same command. What is under way stands
+  in `acts`, with who signed and how many it takes.
+- A group goes by its name, or the beginning of its id; an invitation too.
+"""
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from meshd import people
+from meshd.answers import Document, Method, Params
+from meshd.errors import CallerError, Code
+from meshd.events import Now
+from meshd.groups import keyenvelope
+from meshd.groups.epochs import HISTORY_ALL, STRICT, Member
+from meshd.groups.membership import changes, electorate
+from meshd.ids import LABEL_GROUP_INVITE, labelled
+from meshd.limits import KEEP_DEFAULT, KEEP_HOURS, KEEP_HOURS_MAX, NAME_SIZE_MAX
+from meshd.own_group import OwnGroup
+from meshd.own_groups import OwnGroups
+from meshd.post import HOUR_MS
+from meshd.statement import ADD_MEMBER, MAKE_ADMIN, REMOVE_ADMIN, REMOVE_MEMBER, Statement
+from meshd.store.contacts import checked_petname
+
+if TYPE_CHECKING:
+    from meshd.node import Node
+
+PREFIX = "MESHD-GROUP:1:"
+_CHECK_SIZE = 4
+_WHAT = {ADD_MEMBER: "add", REMOVE_MEMBER: "remove", MAKE_ADMIN: "make admin", REMOVE_ADMIN: "remove admin"}
+
+
+def encode_invite(content: bytes) -> str:
+    """The text of an invitation, from the content of the key envelope that it is."""
+    return PREFIX + base64.b32encode(content + _check(content)).decode().rstrip("=")
+
+
+def decode_invite(text: str) -> keyenvelope.KeyEnvelope:
+    """The key envelope in an invitation; CallerError(invalid) if it is none, or was damaged."""
+    compact = "".join(text.split()).upper()
+    digits = compact.removeprefix(PREFIX)
+    try:
+        raw = base64.b32decode(digits + "=" * (-len(digits) % 8))
+    except (binascii.Error, ValueError):
+        raw = b""
+    content, check = raw[:-_CHECK_SIZE], raw[-_CHECK_SIZE:]
+    found = keyenvelope.parse(content)
+    if found is None or check != _check(content) or encode_invite(content) != compact:
+        raise CallerError(
+            Code.invalid, "this invitation is damaged: a character is wrong or missing; copy it again"
+        )
+    return found
+
+
+def _check(content: bytes) -> bytes:
+    return labelled(LABEL_GROUP_INVITE, content)[:_CHECK_SIZE]
+
+
+class Grouping:
+    """Answers what is asked and said about groups."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        self.methods: dict[str, Method] = {
+            "group.create": self._create,
+            "group.invite": self._invite,
+            "group.accept": self._accept,
+            "group.members": lambda params, now: self._document(self._named(params), now),
+            "group.remove": lambda params, now: self._act(params, REMOVE_MEMBER, now),
+            "group.rotate": self._rotate,
+            "group.admin": lambda params, now: self._act(
+                params, REMOVE_ADMIN if params.get("remove") else MAKE_ADMIN, now
+            ),
+        }
+
+    # --- commands ---
+
+    def _create(self, params: Params, now: Now) -> Document:
+        groups, name = self._groups(), params["name"]
+        history = params.get("history", "none")
+        if history not in ("none", "all"):
+            raise CallerError(Code.usage, "history is none or all")
+        flags = STRICT * bool(params.get("strict")) | HISTORY_ALL * (history == "all")
+        if self._node.intake.sealing.groups(checked_name(name)):
+            raise CallerError(Code.refused, f"you are in a group {name} already")
+        return self._document(groups.create(checked_name(name), flags, now), now)
+
+    def _invite(self, params: Params, now: Now) -> Document:
+        groups, own, log = self._groups(), self._named(params), self._node.require_log()
+        who = people.find(log, params["who"])
+        if who not in own.group.dag.membership().members:
+            row = log.contacts.inbox(who)
+            if row is None:
+                raise CallerError(
+                    Code.refused,
+                    f"there is no card of {people.shown(log, who)} here, so nothing can reach them: mesh contact add",
+                )
+            self._do(own, ADD_MEMBER, who, now, (Member(who, *row),))
+        current = own.group.current()
+        document = self._document(own, now)
+        content = None
+        if current is not None and who in current.identities():
+            content = groups.inbox.seal_key(own.channel, current.id, who, now)
+        return {**document, "invite": encode_invite(content) if content is not None else None}
+
+    def _accept(self, params: Params, now: Now) -> Document:
+        groups, text = self._groups(), params["invite"]
+        if "".join(text.split()).upper().startswith(PREFIX):
+            delivered = groups.inbox.open_key(decode_invite(text))
+            if delivered is None:
+                raise CallerError(
+                    Code.invalid,
+                    "this invitation is for somebody else, or its days are over: ask for another",
+                )
+            groups.take_key(delivered, now)
+            own = groups.get(delivered.channel)
+        else:
+            found = [
+                each
+                for each in groups.invitations()
+                if text in (each.name, f"group:{each.name}")
+                or (len(text) >= 6 and each.channel.hex().startswith(text))
+            ]
+            if len(found) > 1:
+                listed = ", ".join(f"{each.name} ({each.channel.hex()[:12]})" for each in found)
+                raise CallerError(Code.usage, f"{text} could be: {listed}")
+            own = found[0] if found else None
+        if own is None:
+            raise CallerError(Code.not_found, "there is no such invitation here")
+        groups.accept(own, now)
+        return self._document(own, now)
+
+    def _rotate(self, params: Params, now: Now) -> Document:
+        groups, own = self._groups(), self._named(params)
+        current = own.group.current()
+        groups.make(own, (current.id,) if current else own.group.dag.loose_ends(own.group.me), now)
+        return self._document(own, now)
+
+    def _act(self, params: Params, purpose: int, now: Now) -> Document:
+        own, log = self._named(params), self._node.require_log()
+        self._do(own, purpose, people.find(log, params["who"]), now)
+        return self._document(own, now)
+
+    def _do(self, own: OwnGroup, purpose: int, who: bytes, now: Now, rows: tuple[Member, ...] = ()) -> None:
+        """Do this if it is ours to do; else sign it, and do it once enough have."""
+        groups, me, log = self._groups(), own.group.me, self._node.require_log()
+        begun = [act for act in groups.open_acts(own) if (act.purpose, act.subject) == (purpose, who)]
+        current = own.group.current()
+        if current is None:
+            raise CallerError(
+                Code.refused, "you are no longer in this group, or its parts have to meet first"
+            )
+        about = begun[0].about if begun else current.id
+        among = own.group.dag.membership(about)
+        if purpose != ADD_MEMBER and who not in among.members:
+            raise CallerError(Code.not_found, f"{people.shown(log, who)} is no member of this group")
+        if not changes(among, purpose, who):
+            raise CallerError(
+                Code.refused, f"that is so already: {people.shown(log, who)}; nothing was changed"
+            )
+        say = electorate(among, purpose, who)
+        if me not in say.eligible:
+            raise CallerError(
+                Code.refused,
+                "an admin does that: see mesh group members" if say.by_admins else "others decide that",
+            )
+        if say.needed == 1:
+            groups.make(own, (about,), now, {(purpose, who): {}}, rows)
+        else:
+            groups.say(own, Statement(purpose, own.channel, about, who), now)
+
+    # --- what is meant, and what is answered ---
+
+    def _groups(self) -> OwnGroups:
+        """The groups, which can be written; CallerError(locked, refused)."""
+        self._node.require_log()
+        self._node.time.require()
+        self._node.room.require()
+        if self._node.groups is None:
+            raise RuntimeError("an open log without groups")
+        return self._node.groups
+
+    def _named(self, params: Params) -> OwnGroup:
+        """The group that a caller means; CallerError(not_found, usage)."""
+        groups, text = self._groups(), params["group"]
+        if not text.startswith("group:"):
+            text = text.removeprefix("#")
+        place = self._node.commands.channel(text)
+        own = groups.get(place.id)
+        if own is None:
+            raise CallerError(Code.not_found, f"you are in no group {params['group']}")
+        return own
+
+    def _document(self, own: OwnGroup, now: Now) -> Document:
+        """A group as its members see it."""
+        log, groups, hour = self._node.require_log(), self._groups(), now.wall_ms // HOUR_MS
+        current, due = own.group.current(), own.group.dag.membership() if own.judged else None
+        live, reachable = list[bytes](), list[bytes]()
+        if current is not None and current.id in own.told:
+            delivery = groups.inbox.delivery
+            live, reachable = delivery.live(current.id, hour), delivery.reachable(current.id, hour)
+        pending = own.group.pending(live, reachable) if due else []
+        return {
+            "id": own.channel.hex(),
+            "name": own.name,
+            "epoch": current.id.hex() if current else None,
+            "members": [
+                {
+                    "id": who.hex(),
+                    "name": log.name if who == own.group.me else people.shown(log, who),
+                    "trust": "self" if who == own.group.me else log.contacts.get(who).trust,
+                    "admin": who in due.admins,
+                    "pending": who in pending,
+                }
+                for who in sorted(due.members if due else ())
+            ]
+            if due
+            else [],
+            "acts": [
+                {
+                    "what": _WHAT[act.purpose],
+                    "who": act.subject.hex(),
+                    "signers": [signer.hex() for signer in act.signatures],
+                    "needed": act.needed,
+                }
+                for act in groups.open_acts(own)
+            ],
+        }
+
+
+def checked_name(text: str) -> str:
+    """The name of a group as it is kept; CallerError(usage)."""
+    try:
+        return checked_petname(text)
+    except CallerError:
+        raise CallerError(
+            Code.usage, f"a group's name has 1 to {NAME_SIZE_MAX} bytes and no #, @ or control character"
+        ) from None
+
+
+def heal_to_post(node: "Node", channel: bytes, now: Now) -> None:
+    """Who wants to post and has no epoch for it does not wait for others to bring the group's parts together."""
+    own = node.groups.get(channel) if node.groups is not None else None
+    if node.groups is not None and own is not None and own.group.current() is None:
+        ends = own.group.dag.loose_ends(own.group.me)
+        if ends:
+            node.groups.make(own, ends, now)
+
+
+def keep_class(node: "Node", channel: bytes, asked: str | None) -> str:
+    """How long a post is kept: as asked, or the default; in a strict group never over its limit."""
+    own = node.groups.get(channel) if node.groups is not None else None
+    most = own.group.keep_hours_max() if own is not None else KEEP_HOURS_MAX
+    if asked is None:
+        return KEEP_DEFAULT if KEEP_HOURS[KEEP_DEFAULT] <= most else "24h"
+    if asked not in KEEP_HOURS:
+        raise CallerError(Code.usage, f"keep is one of {', '.join(KEEP_HOURS)}")
+    if KEEP_HOURS[asked] > most:
+        raise CallerError(Code.refused, f"this group is strict: nothing in it is kept over {most} hours")
+    return asked

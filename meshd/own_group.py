@@ -1,0 +1,94 @@
+"""One group of this node: what it is, and what was done about it.
+
+Everything here follows from what is in the log, or is only a wait that is drawn anew after a start.
+"""
+
+from dataclasses import dataclass, field
+
+from meshd import statement
+from meshd.envelope import read_post
+from meshd.groups import epochs
+from meshd.groups.dag import Status
+from meshd.groups.epochs import Epoch
+from meshd.groups.group import Group
+from meshd.groups.turns import Turns
+from meshd.statement import Statement
+from meshd.store.groups import GroupRow, Groups
+from meshd.store.log import Log, Row
+
+KNOWN = (Status.valid, Status.aside)  # what epochs are whose membership is known
+
+
+@dataclass(slots=True)
+class OwnGroup:
+    """A group that we are in or invited to, and what this node has done about it."""
+
+    row: GroupRow
+    group: Group
+    votes: list[tuple[Statement, bytes, bytes]] = field(default_factory=list)  # with signer and signature
+    expiries: dict[bytes, int] = field(default_factory=dict)  # expiry hour of an epoch's newest envelope
+    ends: dict[bytes, int] = field(default_factory=dict)  # keep-until of an epoch's post
+    settled: set[bytes] = field(default_factory=set)
+    superseded: dict[bytes, int] = field(default_factory=dict)  # since which hour
+    made: set[bytes] = field(default_factory=set)  # by us, since the start
+    told: dict[bytes, frozenset[bytes]] = field(default_factory=dict)  # who is to be sent an epoch's key
+    judged: int = 0  # how many epochs were known to be valid
+    turns: Turns = field(kw_only=True)  # of making epochs that were decided on
+    is_stale: bool = True  # something came since `_update`
+    ask_ms: int = 0  # when to ask for duties again, wall milliseconds
+
+    @property
+    def channel(self) -> bytes:
+        return self.row.channel
+
+    @property
+    def anchor(self) -> Epoch | None:
+        """The epoch that we came by, once its post is here."""
+        return self.group.dag.held.get(self.row.anchor)
+
+    @property
+    def is_in(self) -> bool:
+        """Whether the user wants to be in, and what they are in is known."""
+        return self.row.is_accepted and self.anchor is not None
+
+    @property
+    def name(self) -> str:
+        return self.anchor.body.name if self.anchor else ""
+
+    def count_judged(self) -> int:
+        """How many epochs are known to be valid."""
+        return sum(self.group.dag.status(id) in KNOWN for id in self.group.dag.held)
+
+    def load(self, store: Groups) -> None:
+        """Take in what is kept of it over a stop."""
+        found = []
+        for row in store.epochs(self.channel):
+            inside = read_post(row.content, channel=self.channel, epoch=b"", expiry_hour=row.keep_until)
+            epoch = epochs.parse(inside.post, row.id)
+            if epoch is None:
+                raise RuntimeError("an epoch that was one is none")
+            found.append(epoch)
+            self.expiries[row.id], self.ends[row.id] = row.expiry_hour, row.keep_until
+            if row.is_settled:
+                self.settled.add(row.id)
+            if row.superseded:
+                self.superseded[row.id] = row.superseded
+        self.group.dag.add(*found)
+        self.judged = self.count_judged()
+        for signer, body in store.votes(self.channel):
+            if (said := statement.parse_body(self.channel, signer, body)) is not None:
+                self.votes.append((said[0], signer, said[1]))
+
+
+def precedes(log: Log, row: Row, later: bytes) -> bool:
+    """Whether a post is among the ancestors of the one with this id, as far as those are here."""
+    before, seen = [later], {later}
+    while before:
+        found = log.row(before.pop())
+        if found is not None and found.hlc > row.hlc:
+            new = [each for each in found.parent_ids() if each not in seen]
+            if row.id in new:
+                return True
+            before += new
+            seen.update(new)
+    return False

@@ -1,0 +1,400 @@
+"""The groups of this node: the epochs that came, the keys that are held for them, and what follows.
+
+The rule: the epochs decide (`groups.dag`), and everything here follows from what is known of them. Whenever that
+changes, all of it is looked at again (`_update`): under which epoch one posts, who may be sent which key, whose inbox
+is read, which posts are admitted now that were not before. What any member does for all is done when `groups.group`
+says so, and only by who trusts the clock.
+
+Nobody is pulled into a group: a key envelope from somebody makes an *invitation*, of which there are few, and which
+shows nothing but its name and members until the user accepts it. A key is taken from the inviter, or from who is a
+member after all that is known; it is a candidate until it opens the post of its own epoch (`keyring`).
+
+A post is admitted if its author is a member of the epoch that it names, once that is known to be valid. What is not
+admitted is looked at again when another epoch comes.
+
+The key of an epoch that another follows is kept for SUPERSEDED_HOURS, for who posts under it and does not know.
+"""
+
+import random
+from contextlib import suppress
+
+from meshd import crypto, statement
+from meshd.author import Author
+from meshd.daykeys import key_day
+from meshd.envelope import post_content
+from meshd.errors import CallerError, Code
+from meshd.events import Now
+from meshd.groups import acts, epochs
+from meshd.groups.dag import Standing, Status
+from meshd.groups.epochs import HISTORY_ALL, Body, Epoch, Member
+from meshd.groups.group import Group, Task
+from meshd.groups.keyenvelope import Delivered
+from meshd.groups.turns import Turns
+from meshd.ids import CHANNEL_ID_SIZE, direct_channel_id, key_hour
+from meshd.inbox import Inbox, Publish
+from meshd.limits import (
+    EPOCHS_AHEAD_MAX,
+    HEAL_EACH_MS,
+    INVITATIONS_MAX,
+    LONG_KEEP_HOURS_MAX,
+    RESEAL_HOURS,
+    SUPERSEDED_HOURS,
+)
+from meshd.own_group import KNOWN, OwnGroup, precedes
+from meshd.post import HOUR_MS, KIND_EPOCH, KIND_PREKEYS, KIND_STATEMENT, KIND_TEXT
+from meshd.sealing import Inside, Sealing
+from meshd.statement import Statement
+from meshd.store.groups import GroupRow
+from meshd.store.log import Log, Row
+
+LONG_KEEP_HOURS = LONG_KEEP_HOURS_MAX - 1  # of an epoch's post: 90 days
+
+
+class OwnGroups:
+    """Owns what is known of groups; lives as long as the log is open."""
+
+    def __init__(
+        self,
+        log: Log,
+        author: Author,
+        sealing: Sealing,
+        inbox: Inbox,
+        *,
+        entropy: crypto.Entropy,
+        rng: random.Random,
+        publish: Publish,
+    ) -> None:
+        self._log, self._author, self._sealing, self.inbox = log, author, sealing, inbox
+        self._entropy, self._rng, self._publish = entropy, rng, publish
+        self._groups: dict[bytes, OwnGroup] = {}
+        for row in log.groups.all():
+            self._new(row).load(log.groups)
+        sealing.readers[KIND_EPOCH] = self._on_epoch
+        sealing.readers[KIND_STATEMENT] = self._on_statement
+        sealing.readers[KIND_TEXT] = self._on_text
+        sealing.admits = self._admits
+        inbox.taken = self.take_key
+        log.groups.came_after_removal = self._came_after_removal
+
+    def _new(self, row: GroupRow) -> OwnGroup:
+        group = Group(self._author.public, row.channel, row.anchor, self._rng)
+        own = OwnGroup(row, group, turns=Turns(self._rng))
+        self._groups[row.channel] = own
+        return own
+
+    # --- which there are ---
+
+    def get(self, channel: bytes) -> OwnGroup | None:
+        """The group or invitation with this id."""
+        return self._groups.get(channel)
+
+    def count(self, channel: bytes) -> int | None:
+        """How many members a group has; None if it is none."""
+        own = self._groups.get(channel)
+        return len(own.group.dag.membership().members) if own is not None and own.judged else None
+
+    def invitations(self) -> list[OwnGroup]:
+        """What was not accepted."""
+        return [own for own in self._groups.values() if not own.row.is_accepted]
+
+    def leave(self, channel: bytes) -> None:
+        """Know nothing more of a group; its keys are the caller's."""
+        own = self._groups.pop(channel, None)
+        if own is not None:
+            for epoch in own.told:
+                self.inbox.drop(epoch)
+            self._log.groups.remove(channel)
+
+    # --- what comes ---
+
+    def take_key(self, delivered: Delivered, now: Now) -> None:
+        """A key envelope for us was opened: a key for a group of ours, or an invitation."""
+        own, sender = self._groups.get(delivered.channel), delivered.sender
+        if own is None:
+            own = self._invited(delivered)
+            if own is None:
+                return
+        known = own.group.dag.membership().members if own.judged else frozenset({own.row.inviter})
+        since = own.superseded.get(delivered.epoch)
+        if sender not in known or (since is not None and since + SUPERSEDED_HOURS <= now.wall_ms // HOUR_MS):
+            return
+        ahead = [each for each in self._sealing.keyring.epochs(own.channel) if each not in own.group.dag.held]
+        if delivered.epoch not in own.group.dag.held and len(ahead) >= EPOCHS_AHEAD_MAX:
+            return
+        if self._sealing.add_key(own.channel, delivered.epoch, delivered.day, delivered.key):
+            own.is_stale = True
+
+    def _invited(self, delivered: Delivered) -> OwnGroup | None:
+        is_direct = delivered.channel == direct_channel_id(self._author.public, delivered.sender)
+        is_welcome = not self._log.contacts.get(delivered.sender).is_blocked
+        if is_direct or not is_welcome or len(self.invitations()) >= INVITATIONS_MAX:
+            return None
+        row = GroupRow(delivered.channel, delivered.epoch, delivered.sender, False)
+        self._log.groups.put(row)
+        return self._new(row)
+
+    def _admits(self, inside: Inside) -> bool:
+        found = inside.post
+        if self.inbox.is_inbox(found.channel):
+            return found.kind == KIND_PREKEYS
+        own = self._groups.get(found.channel)
+        if own is None or found.kind == KIND_EPOCH:
+            return True  # a sealed channel that is no group of ours was joined with its key
+        dag = own.group.dag
+        if not own.row.is_accepted or dag.status(found.epoch) not in KNOWN:
+            return False
+        too_long = found.keep_until * HOUR_MS > found.time_ms + (own.group.keep_hours_max() + 1) * HOUR_MS
+        return found.author in dag.membership(found.epoch).members and not too_long
+
+    def _came_after_removal(self, row: Row) -> bool:
+        own = self._groups.get(row.channel)
+        if own is None or not row.epoch:
+            return False
+        standing = own.group.dag.standing(row.author, row.epoch, lambda id: precedes(self._log, row, id))
+        return standing is Standing.after_removal
+
+    def _on_text(self, inside: Inside, now: Now) -> None:
+        own = self._groups.get(inside.post.channel)
+        if own is not None:
+            own.group.wrote(inside.post.author, inside.post.epoch)
+
+    def _on_statement(self, inside: Inside, now: Now) -> None:
+        own, found = self._groups.get(inside.post.channel), inside.post
+        said = statement.parse_body(found.channel, found.author, found.body)
+        if own is not None and said is not None:
+            self._log.groups.add_vote(own.channel, found.author, found.body)
+            own.votes.append((said[0], found.author, said[1]))
+            own.is_stale = True
+
+    def _on_epoch(self, inside: Inside, now: Now) -> None:
+        own, epoch = self._groups.get(inside.post.channel), epochs.parse(inside.post, inside.id)
+        if own is None or epoch is None or epoch.is_direct:
+            return
+        self._hold(own, epoch, inside.opened.content, inside.post.keep_until)
+        if inside.opened.epoch == inside.id and inside.id not in own.settled:
+            self._sealing.settle_key(own.channel, inside.id, inside.opened.day, inside.opened.key)
+            self._settle(own, inside.id)
+        newest = self._log.openings.envelope_of(inside.id)
+        if newest is not None:
+            own.expiries[inside.id] = key_hour(newest)
+            self._log.groups.renewed(inside.id, key_hour(newest))
+
+    def _hold(self, own: OwnGroup, epoch: Epoch, content: bytes, keep_until: int) -> None:
+        if own.group.dag.add(epoch):
+            self._log.groups.add_epoch(own.channel, epoch.id, content, keep_until)
+            own.expiries.setdefault(epoch.id, 0)
+            own.ends[epoch.id] = keep_until
+            own.is_stale = True
+
+    def _settle(self, own: OwnGroup, epoch: bytes) -> None:
+        own.settled.add(epoch)
+        self._log.groups.settle(epoch)
+        own.is_stale = True
+
+    # --- what follows ---
+
+    def _update(self, own: OwnGroup, now: Now) -> None:
+        """Something is known that was not: let everything follow from it."""
+        own.is_stale, own.ask_ms = False, 0
+        anchor, dag, me = own.anchor, own.group.dag, self._author.public
+        if anchor is None:
+            return
+        if not {me, own.row.inviter} <= set(
+            anchor.identities()
+        ):  # an invitation by who is not there, or for others
+            self.forget(own)
+            return
+        if not own.row.is_accepted:
+            return
+        if not self._log.joined(own.channel):
+            self._sealing.enter(own.channel, anchor.body.name, "group")
+            self._log.openings.forget_posts(sorted(dag.held))  # they are to be in the log too
+            self._sealing.look_again()
+        dag.set_forked(self._log.groups.forked(own.channel))
+        members = dag.membership().members
+        for row in self._rows(own):
+            if row.identity != me and row.identity in members:
+                self._log.authors.know(row.identity)
+                self.inbox.know(*row)
+        current = own.group.current()
+        self._follow(own, current, now)
+        for id in self._sealing.keyring.epochs(own.channel):
+            if id in own.settled and dag.status(id) is Status.valid:
+                self._tell(own, dag.held[id], members if me in members else frozenset(), now)
+        if (judged := own.count_judged()) != own.judged:
+            own.judged = judged
+            self._sealing.look_again()
+
+    def _rows(self, own: OwnGroup) -> list[Member]:
+        current = own.group.current()
+        ends = [current.id] if current else own.group.dag.loose_ends(self._author.public)
+        return [row for id in ends for row in own.group.dag.held[id].members()]
+
+    def _follow(self, own: OwnGroup, current: Epoch | None, now: Now) -> None:
+        """Post under the current epoch, if its key is here; the others are superseded from now on."""
+        keyring, held = self._sealing.keyring, own.group.dag.held
+        if current is None or not keyring.keys(own.channel, current.id):
+            self._sealing.stop_posting(own.channel)
+        elif self._sealing.posting(own.channel) != current.id:
+            self._sealing.post_under(own.channel, current.id)
+        for id in keyring.epochs(own.channel):
+            is_over = current is None or id != current.id
+            if id in held and is_over != (id in own.superseded):
+                hour = now.wall_ms // HOUR_MS if is_over else 0
+                self._log.groups.supersede(id, hour)
+                own.superseded[id] = hour
+                if not is_over:
+                    del own.superseded[id]
+
+    def _tell(self, own: OwnGroup, epoch: Epoch, members: frozenset[bytes], now: Now) -> None:
+        """Have the members of an epoch who are in after all that is known sent its key; where newcomers may read what
+        was there before, all of them."""
+        may = members if epoch.body.flags & HISTORY_ALL else members & frozenset(epoch.identities())
+        if own.told.get(epoch.id) != may:
+            if epoch.id in own.told:
+                self.inbox.drop(epoch.id)
+            own.told[epoch.id] = may
+            self.inbox.hold(own.channel, epoch.id, may, now, is_ours=epoch.id in own.made)
+
+    def forget(self, own: OwnGroup) -> None:
+        """Drop a group, or an invitation, with its keys."""
+        if self._log.joined(own.channel):
+            self._sealing.leave(own.channel)
+        for epoch in self._sealing.keyring.epochs(own.channel):
+            self._sealing.remove_key(own.channel, epoch)
+        self.leave(own.channel)
+
+    # --- what is done ---
+
+    def go_on(self, now: Now) -> None:
+        """Let follow what came, and do what is due. For who trusts the clock."""
+        for own in list(self._groups.values()):
+            if own.is_stale:
+                self._update(own, now)
+            if own.channel in self._groups and own.is_in and own.ask_ms <= now.wall_ms:
+                self._do_duties(own, now)
+
+    def _do_duties(self, own: OwnGroup, now: Now) -> None:
+        hour = now.wall_ms // HOUR_MS
+        living = {id: expiry for id, expiry in own.expiries.items() if own.ends[id] > hour}
+        for duty in own.group.due(now.wall_ms, living):
+            with suppress(CallerError):  # who is ahead of our clock is waited for: the duty comes again
+                if duty.task is Task.reseal:
+                    self._reseal(own, duty.epochs[0], now)
+                else:
+                    self.make(own, duty.epochs, now)
+        decided = self._decided(own)
+        count = len(own.group.dag.membership().members)
+        for key in own.turns.ready(dict.fromkeys(decided, HEAL_EACH_MS * count), now.wall_ms):
+            self._carry_out(own, decided[key], now)
+        for id, since in own.superseded.items():
+            if since + SUPERSEDED_HOURS <= hour and self._sealing.keyring.keys(own.channel, id):
+                self._sealing.remove_key(own.channel, id)
+                self.inbox.drop(id)
+                self._log.inboxes.forget_sent(id)
+        deadlines = [(hour + 1) * HOUR_MS, own.group.deadline(now.wall_ms), own.turns.deadline()]
+        own.ask_ms = min(deadline for deadline in deadlines if deadline is not None)
+
+    def _reseal(self, own: OwnGroup, epoch: bytes, now: Now) -> None:
+        """Put an epoch's post into a fresh envelope, under the epoch that one would post under."""
+        under, hour = self._sealing.posting(own.channel), now.wall_ms // HOUR_MS
+        if under:
+            until = min(hour + RESEAL_HOURS, own.ends[epoch])
+            day_key = self._sealing.day_key(own.channel, under, until)
+            self._publish([self._author.seal(self._log.groups.content(epoch), day_key, until)], now)
+
+    def open_acts(self, own: OwnGroup) -> list[acts.OpenAct]:
+        """What some have signed and that has not come about."""
+        return acts.open_acts(own.group.dag, own.votes)
+
+    def _decided(self, own: OwnGroup) -> dict[bytes, acts.OpenAct]:
+        """The acts that enough have signed."""
+        found = [act for act in self.open_acts(own) if len(act.signatures) >= act.needed]
+        return {bytes((act.purpose,)) + act.subject + act.about: act for act in found}
+
+    def _carry_out(self, own: OwnGroup, act: acts.OpenAct, now: Now) -> None:
+        """Make the epoch that an act asks for; who has no card of who is to be added leaves it to others."""
+        row = self._log.contacts.inbox(act.subject)
+        rows = (Member(act.subject, *row),) if row and act.purpose == statement.ADD_MEMBER else ()
+        with suppress(CallerError):
+            self.make(own, (act.about,), now, {(act.purpose, act.subject): act.signatures}, rows)
+
+    # --- making epochs ---
+
+    def create(self, name: str, flags: int, now: Now) -> OwnGroup:
+        """A new group, with us alone in it."""
+        me = Member(self._author.public, *self.inbox.own_key(now.wall_ms))
+        channel = crypto.fresh(self._entropy, 32)[:CHANNEL_ID_SIZE]
+        self._sealing.enter(channel, name, "group")
+        own = self._new(GroupRow(channel, b"", me.identity, True))
+        return self._post(own, acts.first(name, flags, me), now)
+
+    def make(
+        self,
+        own: OwnGroup,
+        parents: tuple[bytes, ...],
+        now: Now,
+        does: dict[acts.Act, acts.Signatures] | None = None,
+        rows: tuple[Member, ...] = (),
+    ) -> None:
+        """An epoch on these; CallerError(refused) if others would not take it."""
+        body = acts.draft(own.group.dag, self._author.public, now.wall_ms, parents, does, rows)
+        self._post(own, body, now)
+
+    def _post(self, own: OwnGroup, body: Body, now: Now) -> OwnGroup:
+        """Begin an epoch with a key of its own; its members are sent it."""
+        made = self._author.sign(
+            own.channel, b"", KIND_EPOCH, epochs.encode(body), LONG_KEEP_HOURS, now.wall_ms
+        )
+        epoch = epochs.parse(made.post, made.id)
+        if epoch is None:
+            raise RuntimeError("our own epoch is none")
+        if not own.row.anchor:
+            own = self._new(own.row._replace(anchor=made.id))
+            self._log.groups.put(own.row)
+        hour = now.wall_ms // HOUR_MS
+        key, until = crypto.fresh(self._entropy, crypto.KEY_SIZE), hour + RESEAL_HOURS
+        self._sealing.make_key(own.channel, made.id, key_day(hour), key)
+        content = post_content(made.signed, made.signature)
+        self._hold(own, epoch, content, made.post.keep_until)
+        self._settle(own, made.id)
+        own.made.add(made.id)
+        own.expiries[made.id] = until
+        own.judged = own.count_judged()  # nobody can have posted under it yet
+        day_key = self._sealing.day_key(own.channel, made.id, until)
+        self._publish([self._author.seal(content, day_key, until)], now)
+        self._update(own, now)
+        for earlier in own.group.dag.introduces(made.id):
+            self._reseal(own, earlier, now)
+        return own
+
+    def accept(self, own: OwnGroup, now: Now) -> None:
+        """The user wants to be in."""
+        own.row = own.row._replace(is_accepted=True)
+        self._log.groups.put(own.row)
+        self._update(own, now)
+
+    def say(self, own: OwnGroup, said: Statement, now: Now) -> None:
+        """Sign a statement, and post it in the group."""
+        body = statement.encode_body(said, self._author.sign_statement(said))
+        under = self._sealing.posting(own.channel)
+        if not under:
+            raise CallerError(Code.refused, "there is no key for this group any more, or none yet")
+        keep_hours = min(RESEAL_HOURS, own.group.keep_hours_max())
+        made = self._author.sign(own.channel, under, KIND_STATEMENT, body, keep_hours, now.wall_ms)
+        until = made.post.keep_until
+        day_key = self._sealing.day_key(own.channel, under, until)
+        self._publish([self._author.seal(post_content(made.signed, made.signature), day_key, until)], now)
+        self._log.groups.add_vote(own.channel, self._author.public, body)
+        parsed = statement.parse_body(own.channel, self._author.public, body)
+        if parsed is not None:
+            own.votes.append((said, self._author.public, parsed[1]))
+        for act in self._decided(own).values():
+            self._carry_out(own, act, now)
+
+    def next_deadline(self, now: Now) -> int | None:
+        """When `go_on` has something to do, in monotonic milliseconds."""
+        if any(own.is_stale for own in self._groups.values()):
+            return now.mono_ms
+        asks = [own.ask_ms for own in self._groups.values() if own.is_in]
+        return now.mono_ms + max(0, min(asks) - now.wall_ms) if asks else None

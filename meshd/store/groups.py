@@ -1,0 +1,140 @@
+"""The groups of `log`: which we are in or invited to, their epochs, and what was said about acts.
+
+The rules:
+
+- An **epoch** stands here as the content of its envelope: post and signature, exactly as they came, because it is
+  sealed anew while it lives. `expiry_hour` is that of its newest envelope, `superseded` the hour since when it is not
+  the one that we post under (0: it is, or was never held). *Settled* is an epoch whose key opened its own post.
+- A **vote** is the body of a statement by one member, in the order in which they came.
+
+All that follows from the epochs is computed at the start (`own_groups`), and stands nowhere.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from meshd.store.db import Database
+from meshd.store.rows import Row
+
+SCHEMA = (
+    "ALTER TABLE post ADD COLUMN epoch BLOB NOT NULL DEFAULT x''",
+    """CREATE TABLE own_group (
+        channel BLOB PRIMARY KEY, anchor BLOB NOT NULL, inviter BLOB NOT NULL,
+        accepted INTEGER NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE epoch_post (
+        id BLOB PRIMARY KEY, channel BLOB NOT NULL, content BLOB NOT NULL, keep_until INTEGER NOT NULL,
+        expiry_hour INTEGER NOT NULL, settled INTEGER NOT NULL, superseded INTEGER NOT NULL)""",
+    "CREATE INDEX epoch_post_channel ON epoch_post (channel)",
+    """CREATE TABLE vote (
+        number INTEGER PRIMARY KEY, channel BLOB NOT NULL, signer BLOB NOT NULL, body BLOB NOT NULL,
+        UNIQUE (channel, signer, body))""",
+)
+
+
+class GroupRow(NamedTuple):
+    """A group; `anchor` (32) is the epoch that we came by, `inviter` (32) who brought it, or ourselves."""
+
+    channel: bytes
+    anchor: bytes
+    inviter: bytes
+    is_accepted: bool
+
+
+class EpochRow(NamedTuple):
+    """An epoch's post."""
+
+    id: bytes
+    content: bytes
+    keep_until: int
+    expiry_hour: int
+    is_settled: bool
+    superseded: int
+
+
+class Groups:
+    """The groups of one log, inside its transactions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.came_after_removal: Callable[[Row], bool] = lambda row: False  # told by who knows the epochs
+
+    def all(self) -> list[GroupRow]:
+        """All that are known."""
+        rows = self._database.read(
+            "SELECT channel, anchor, inviter, accepted FROM own_group ORDER BY channel"
+        )
+        return [
+            GroupRow(channel, anchor, inviter, bool(accepted)) for channel, anchor, inviter, accepted in rows
+        ]
+
+    def put(self, group: GroupRow) -> None:
+        """Keep a group, instead of what was known of it."""
+        self._database.write("INSERT OR REPLACE INTO own_group VALUES (?, ?, ?, ?)", group)
+
+    def remove(self, channel: bytes) -> None:
+        """Forget a group and its epochs."""
+        for table in ("own_group", "epoch_post", "vote"):
+            self._database.write(f"DELETE FROM {table} WHERE channel = ?", (channel,))
+
+    # --- epochs ---
+
+    def epochs(self, channel: bytes) -> list[EpochRow]:
+        """The epochs of a group, in the order in which they came."""
+        rows = self._database.read(
+            "SELECT id, content, keep_until, expiry_hour, settled, superseded FROM epoch_post WHERE channel = ?"
+            " ORDER BY rowid",
+            (channel,),
+        )
+        return [
+            EpochRow(id, what, end, hour, bool(settled), since)
+            for id, what, end, hour, settled, since in rows
+        ]
+
+    def add_epoch(self, channel: bytes, id: bytes, content: bytes, keep_until: int) -> None:
+        """Keep an epoch that is new."""
+        self._database.write(
+            "INSERT OR IGNORE INTO epoch_post VALUES (?, ?, ?, ?, 0, 0, 0)",
+            (id, channel, content, keep_until),
+        )
+
+    def content(self, id: bytes) -> bytes:
+        """What is sealed anew of an epoch that is here."""
+        ((content,),) = self._database.read("SELECT content FROM epoch_post WHERE id = ?", (id,))
+        return bytes(content)
+
+    def renewed(self, id: bytes, expiry_hour: int) -> None:
+        """An envelope of this epoch's post was seen that expires then."""
+        self._database.write(
+            "UPDATE epoch_post SET expiry_hour = MAX(expiry_hour, ?) WHERE id = ?", (expiry_hour, id)
+        )
+
+    def settle(self, id: bytes) -> None:
+        """The key that we hold of this epoch opened its post."""
+        self._database.write("UPDATE epoch_post SET settled = 1 WHERE id = ?", (id,))
+
+    def supersede(self, id: bytes, hour: int) -> None:
+        """Since this hour we do not post under this epoch; 0: we do."""
+        self._database.write("UPDATE epoch_post SET superseded = ? WHERE id = ?", (hour, id))
+
+    def forked(self, channel: bytes) -> list[bytes]:
+        """The identities that are known to have made two posts with one sequence in this group."""
+        rows = self._database.read(
+            "SELECT DISTINCT a.key FROM channel c CROSS JOIN chain h ON h.channel = c.number CROSS JOIN post p"
+            " ON p.chain = h.number AND p.forked CROSS JOIN author a ON a.number = h.author WHERE c.id = ?",
+            (channel,),
+        )
+        return [bytes(key) for (key,) in rows]
+
+    # --- what was said about acts ---
+
+    def votes(self, channel: bytes) -> list[tuple[bytes, bytes]]:
+        """(signer, body) of the statements in a group."""
+        return list(
+            self._database.read("SELECT signer, body FROM vote WHERE channel = ? ORDER BY number", (channel,))
+        )
+
+    def add_vote(self, channel: bytes, signer: bytes, body: bytes) -> None:
+        """Keep a statement; once."""
+        self._database.write(
+            "INSERT OR IGNORE INTO vote (channel, signer, body) VALUES (?, ?, ?)", (channel, signer, body)
+        )
