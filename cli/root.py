@@ -55,6 +55,7 @@ SECTIONS = {
     "People": {
         "contact": Place("cli.contacts:contact", "add, verify, block"),
         "group": Place("cli.groups:group", "what only members read"),
+        "requests": Place("cli.requests:requests", "who waits for an answer"),
     },
     "Peers": {
         "peer": Place("cli.peers:peer", "list, add, drop, ping"),

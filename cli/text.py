@@ -308,6 +308,18 @@ def invited(document: Document) -> Iterator[str]:
         yield inert(document["invite"])
 
 
+def requests(document: Document, aligned: bool) -> Iterator[str]:
+    rows = [
+        (
+            each["name"],
+            f"invites you to {each['text'] or 'a group whose own post is not here yet'}",
+            each["id"][:8],
+        )
+        for each in document["requests"]
+    ]
+    yield from table(("NAME", "WANTS", "ID"), rows, aligned)
+
+
 # --- peers ---
 
 

@@ -26,6 +26,7 @@ from meshd.limits import KEEP_DEFAULT, KEEP_HOURS, KEEP_HOURS_MAX, NAME_SIZE_MAX
 from meshd.own_group import OwnGroup
 from meshd.own_groups import OwnGroups
 from meshd.post import HOUR_MS
+from meshd.requesting import Requesting
 from meshd.statement import ADD_MEMBER, MAKE_ADMIN, REMOVE_ADMIN, REMOVE_MEMBER, Statement
 from meshd.store.contacts import checked_petname
 
@@ -69,6 +70,7 @@ class Grouping:
     def __init__(self, node: "Node") -> None:
         self._node = node
         self.methods: dict[str, Method] = {
+            **Requesting(node).methods,
             "group.create": self._create,
             "group.invite": self._invite,
             "group.accept": self._accept,

@@ -80,6 +80,11 @@ class OwnGroup:
                 self.votes.append((said[0], signer, said[1]))
 
 
+def may_ask(log: Log, who: bytes, hour: int) -> bool:
+    """Whether somebody's wishes are heard: they were neither blocked nor refused of late."""
+    return not log.contacts.get(who).is_blocked and log.inboxes.refused().get(who, 0) <= hour
+
+
 def precedes(log: Log, row: Row, later: bytes) -> bool:
     """Whether a post is among the ancestors of the one with this id, as far as those are here."""
     before, seen = [later], {later}

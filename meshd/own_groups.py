@@ -40,7 +40,7 @@ from meshd.limits import (
     RESEAL_HOURS,
     SUPERSEDED_HOURS,
 )
-from meshd.own_group import KNOWN, OwnGroup, precedes
+from meshd.own_group import KNOWN, OwnGroup, may_ask, precedes
 from meshd.post import HOUR_MS, KIND_EPOCH, KIND_PREKEYS, KIND_STATEMENT, KIND_TEXT
 from meshd.sealing import Inside, Sealing
 from meshd.statement import Statement
@@ -110,10 +110,8 @@ class OwnGroups:
     def take_key(self, delivered: Delivered, now: Now) -> None:
         """A key envelope for us was opened: a key for a group of ours, or an invitation."""
         own, sender = self._groups.get(delivered.channel), delivered.sender
-        if own is None:
-            own = self._invited(delivered)
-            if own is None:
-                return
+        if own is None and (own := self._invited(delivered, now)) is None:
+            return
         known = own.group.dag.membership().members if own.judged else frozenset({own.row.inviter})
         since = own.superseded.get(delivered.epoch)
         if sender not in known or (since is not None and since + SUPERSEDED_HOURS <= now.wall_ms // HOUR_MS):
@@ -124,9 +122,9 @@ class OwnGroups:
         if self._sealing.add_key(own.channel, delivered.epoch, delivered.day, delivered.key):
             own.is_stale = True
 
-    def _invited(self, delivered: Delivered) -> OwnGroup | None:
+    def _invited(self, delivered: Delivered, now: Now) -> OwnGroup | None:
         is_direct = delivered.channel == direct_channel_id(self._author.public, delivered.sender)
-        is_welcome = not self._log.contacts.get(delivered.sender).is_blocked
+        is_welcome = may_ask(self._log, delivered.sender, now.wall_ms // HOUR_MS)
         if is_direct or not is_welcome or len(self.invitations()) >= INVITATIONS_MAX:
             return None
         row = GroupRow(delivered.channel, delivered.epoch, delivered.sender, False)

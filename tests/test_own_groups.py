@@ -216,3 +216,41 @@ def test_who_wants_to_post_heals_first(table: Table) -> None:
     assert epoch(oak) is not None and members(oak) == ["elm", "oak"]
     table.run(60_000)
     assert read(elm) == ["bread"]
+
+
+def test_who_invites_waits_for_an_answer_and_is_not_heard_again_once_refused(table: Table) -> None:
+    oak, elm = friends(table, 2)
+    oak.ask("group.create", name="kitchen")
+    oak.ask("group.invite", group="kitchen", who="elm")
+    table.run(60_000)
+    (request,) = elm.ask("requests")["requests"]
+    assert (request["name"], request["text"], request["id"]) == ("oak", "kitchen", identity(oak).hex())
+    assert elm.ask("requests.refuse", who="oak")["requests"] == []
+    oak.ask("group.create", name="cellar")
+    oak.ask("group.invite", group="cellar", who="elm")
+    elm.node.intake.sealing.look_again()
+    table.run(60_000)
+    assert elm.ask("requests")["requests"] == [] and elm.log.epoch_keys.all() == []
+    with pytest.raises(CallerError, match="nothing of oak waits"):
+        elm.ask("requests.accept", who="oak")
+    apart(table, oak, elm)
+    table.run(8 * DAY_MS)
+    table.link(oak, elm)
+    table.run(60_000)
+    oak.ask("group.create", name="attic")
+    oak.ask("group.invite", group="attic", who="elm")
+    table.run(60_000)
+    assert "attic" in [each["text"] for each in elm.ask("requests")["requests"]]
+    elm.ask("requests.accept", who="oak")
+    oak.post("bread", channel="attic")
+    table.run(1000)
+    assert elm.texts("group:attic") == ["bread"]
+
+
+def test_a_blocked_person_invites_nobody(table: Table) -> None:
+    oak, elm = friends(table, 2)
+    elm.ask("contact.block", who="oak")
+    oak.ask("group.create", name="kitchen")
+    oak.ask("group.invite", group="kitchen", who="elm")
+    table.run(60_000)
+    assert elm.ask("requests")["requests"] == [] and elm.log.groups.all() == []

@@ -37,3 +37,21 @@ class Invited(Group):
     """`invite`: the text that `accept` takes, for this one person; null if they can't be sent a key now."""
 
     invite: str | None
+
+
+class Request(TypedDict):
+    """An invitation to a group: `id` and `name` of who invites, `text` the group's name, `group` its id;
+    `time` when they made us a member, null as long as the group's own post is not here."""
+
+    id: str
+    name: str
+    text: str
+    time: str | None
+    group: str
+
+
+class Requests(TypedDict):
+    """What waits for an answer, after what was asked for."""
+
+    v: int
+    requests: list[Request]

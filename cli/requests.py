@@ -1,0 +1,21 @@
+"""`mesh requests`: who wants something, and waits for your answer."""
+
+from functools import partial
+
+import click
+
+from cli import text
+from cli.commands import command
+from cli.console import Console
+from meshd.errors import CallerError, Code
+
+
+@command("requests", example="mesh requests accept oak")
+@click.argument("answer", type=click.Choice(["accept", "refuse"]), required=False)
+@click.argument("who", required=False)
+def requests(console: Console, answer: str | None, who: str | None) -> None:
+    """Lists who invites you into groups; accepts or refuses what somebody wants."""
+    if answer is not None and who is None:
+        raise CallerError(Code.usage, f"whose request? mesh requests {answer} WHO")
+    method, params = (f"requests.{answer}", {"who": who}) if answer is not None else ("requests", {})
+    console.show(console.call(method, params), partial(text.requests, aligned=console.terminal))
