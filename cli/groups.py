@@ -81,3 +81,10 @@ def rotate(console: Console, group: str) -> None:
 def admin(console: Console, group: str, who: str, remove: bool) -> None:
     """Makes a member an admin, or signs that, if several have to."""
     _ask(console, "admin", {"group": group, "who": who, "remove": remove})
+
+
+@command("presume-arrested", example="mesh presume-arrested elm")
+@_WHO
+def presume_arrested(console: Console, who: str) -> None:
+    """Somebody's laptop is in other hands: blocks them, and puts them out of groups."""
+    console.show(console.call("presume-arrested", {"who": who}), text.presumed)

@@ -55,6 +55,7 @@ SECTIONS = {
     "People": {
         "contact": Place("cli.contacts:contact", "add, verify, block"),
         "group": Place("cli.groups:group", "what only members read"),
+        "presume-arrested": Place("cli.groups:presume_arrested", "put somebody out"),
         "requests": Place("cli.requests:requests", "who waits for an answer"),
     },
     "Peers": {

@@ -298,6 +298,16 @@ def group(document: Document) -> Iterator[str]:
         yield inert(f"  to {act['what']} {act['who'][:8]}: {len(act['signers'])} of {act['needed']} signed")
 
 
+def presumed(document: Document) -> Iterator[str]:
+    """What became of the groups that somebody is in, who is trusted with nothing more."""
+    yield f"{document['id'][:8]} is blocked here: not recognised, not shown, not written to"
+    for each in document["groups"]:
+        is_in = document["id"] in (member["id"] for member in each["members"])
+        yield inert(
+            f"  {each['name']}: {'still in, others have to sign: ask an admin' if is_in else 'put out'}"
+        )
+
+
 def invited(document: Document) -> Iterator[str]:
     """The group, and what to hand over."""
     yield from group(document)

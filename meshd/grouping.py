@@ -12,6 +12,7 @@ The rules:
 
 import base64
 import binascii
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from meshd import people
@@ -77,6 +78,7 @@ class Grouping:
             "group.members": lambda params, now: self._document(self._named(params), now),
             "group.remove": lambda params, now: self._act(params, REMOVE_MEMBER, now),
             "group.rotate": self._rotate,
+            "presume-arrested": self._presume_arrested,
             "group.admin": lambda params, now: self._act(
                 params, REMOVE_ADMIN if params.get("remove") else MAKE_ADMIN, now
             ),
@@ -177,6 +179,25 @@ class Grouping:
             groups.make(own, (about,), now, {(purpose, who): {}}, rows)
         else:
             groups.say(own, Statement(purpose, own.channel, about, who), now)
+
+    def _presume_arrested(self, params: Params, now: Now) -> Document:
+        """Whatever that laptop holds is in other hands: it is not recognised, written to or read here any more, and put
+        out of every group where that is ours to do; elsewhere it is signed."""
+        groups, log, node = self._groups(), self._node.require_log(), self._node
+        who = people.find(log, params["who"])
+        if node.author is not None and who == node.author.public:
+            raise CallerError(Code.refused, "that is you: mesh panic erases this laptop")
+        known = log.contacts.get(who)
+        log.contacts.put(known._replace(is_added=False, is_verified=False, is_blocked=True))
+        groups.inbox.forget(who)
+        node.recognition.again()
+        told = []
+        for own in list(groups.groups.values()):
+            if own.is_in and who in own.group.dag.membership().members:
+                with suppress(CallerError):  # it takes an admin: see `acts` and `members`
+                    self._do(own, REMOVE_MEMBER, who, now)
+                told.append(self._document(own, now))
+        return {"id": who.hex(), "groups": told}
 
     # --- what is meant, and what is answered ---
 

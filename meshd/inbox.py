@@ -99,6 +99,11 @@ class Inbox:
         if self._open(identity, day, key):
             self._sealing.look_again()
 
+    def forget(self, identity: bytes) -> None:
+        """Neither read nor write in somebody's inbox any more, unless a list of members brings its key back."""
+        self._log.contacts.forget_inbox(identity)
+        self._sealing.keyring.remove(inbox_channel_id(identity), b"")
+
     def _open(self, identity: bytes, day: int, key: bytes) -> bool:
         channel = inbox_channel_id(identity)
         self._owners[channel] = identity

@@ -66,7 +66,7 @@ class OwnGroups:
     ) -> None:
         self._log, self._author, self._sealing, self.inbox = log, author, sealing, inbox
         self._entropy, self._rng, self._publish = entropy, rng, publish
-        self._groups: dict[bytes, OwnGroup] = {}
+        self.groups: dict[bytes, OwnGroup] = {}
         for row in log.groups.all():
             self._new(row).load(log.groups)
         sealing.readers[KIND_EPOCH] = self._on_epoch
@@ -79,27 +79,27 @@ class OwnGroups:
     def _new(self, row: GroupRow) -> OwnGroup:
         group = Group(self._author.public, row.channel, row.anchor, self._rng)
         own = OwnGroup(row, group, turns=Turns(self._rng))
-        self._groups[row.channel] = own
+        self.groups[row.channel] = own
         return own
 
     # --- which there are ---
 
     def get(self, channel: bytes) -> OwnGroup | None:
         """The group or invitation with this id."""
-        return self._groups.get(channel)
+        return self.groups.get(channel)
 
     def count(self, channel: bytes) -> int | None:
         """How many members a group has; None if it is none."""
-        own = self._groups.get(channel)
+        own = self.groups.get(channel)
         return len(own.group.dag.membership().members) if own is not None and own.judged else None
 
     def invitations(self) -> list[OwnGroup]:
         """What was not accepted."""
-        return [own for own in self._groups.values() if not own.row.is_accepted]
+        return [own for own in self.groups.values() if not own.row.is_accepted]
 
     def leave(self, channel: bytes) -> None:
         """Know nothing more of a group; its keys are the caller's."""
-        own = self._groups.pop(channel, None)
+        own = self.groups.pop(channel, None)
         if own is not None:
             for epoch in own.told:
                 self.inbox.drop(epoch)
@@ -109,7 +109,7 @@ class OwnGroups:
 
     def take_key(self, delivered: Delivered, now: Now) -> None:
         """A key envelope for us was opened: a key for a group of ours, or an invitation."""
-        own, sender = self._groups.get(delivered.channel), delivered.sender
+        own, sender = self.groups.get(delivered.channel), delivered.sender
         if own is None and (own := self._invited(delivered, now)) is None:
             return
         known = own.group.dag.membership().members if own.judged else frozenset({own.row.inviter})
@@ -135,7 +135,7 @@ class OwnGroups:
         found = inside.post
         if self.inbox.is_inbox(found.channel):
             return found.kind == KIND_PREKEYS
-        own = self._groups.get(found.channel)
+        own = self.groups.get(found.channel)
         if own is None or found.kind == KIND_EPOCH:
             return True  # a sealed channel that is no group of ours was joined with its key
         dag = own.group.dag
@@ -145,19 +145,19 @@ class OwnGroups:
         return found.author in dag.membership(found.epoch).members and not too_long
 
     def _came_after_removal(self, row: Row) -> bool:
-        own = self._groups.get(row.channel)
+        own = self.groups.get(row.channel)
         if own is None or not row.epoch:
             return False
         standing = own.group.dag.standing(row.author, row.epoch, lambda id: precedes(self._log, row, id))
         return standing is Standing.after_removal
 
     def _on_text(self, inside: Inside, now: Now) -> None:
-        own = self._groups.get(inside.post.channel)
+        own = self.groups.get(inside.post.channel)
         if own is not None:
             own.group.wrote(inside.post.author, inside.post.epoch)
 
     def _on_statement(self, inside: Inside, now: Now) -> None:
-        own, found = self._groups.get(inside.post.channel), inside.post
+        own, found = self.groups.get(inside.post.channel), inside.post
         said = statement.parse_body(found.channel, found.author, found.body)
         if own is not None and said is not None:
             self._log.groups.add_vote(own.channel, found.author, found.body)
@@ -165,7 +165,7 @@ class OwnGroups:
             own.is_stale = True
 
     def _on_epoch(self, inside: Inside, now: Now) -> None:
-        own, epoch = self._groups.get(inside.post.channel), epochs.parse(inside.post, inside.id)
+        own, epoch = self.groups.get(inside.post.channel), epochs.parse(inside.post, inside.id)
         if own is None or epoch is None or epoch.is_direct:
             return
         self._hold(own, epoch, inside.opened.content, inside.post.keep_until)
@@ -266,10 +266,10 @@ class OwnGroups:
 
     def go_on(self, now: Now) -> None:
         """Let follow what came, and do what is due. For who trusts the clock."""
-        for own in list(self._groups.values()):
+        for own in list(self.groups.values()):
             if own.is_stale:
                 self._update(own, now)
-            if own.channel in self._groups and own.is_in and own.ask_ms <= now.wall_ms:
+            if own.channel in self.groups and own.is_in and own.ask_ms <= now.wall_ms:
                 self._do_duties(own, now)
 
     def _do_duties(self, own: OwnGroup, now: Now) -> None:
@@ -392,7 +392,7 @@ class OwnGroups:
 
     def next_deadline(self, now: Now) -> int | None:
         """When `go_on` has something to do, in monotonic milliseconds."""
-        if any(own.is_stale for own in self._groups.values()):
+        if any(own.is_stale for own in self.groups.values()):
             return now.mono_ms
-        asks = [own.ask_ms for own in self._groups.values() if own.is_in]
+        asks = [own.ask_ms for own in self.groups.values() if own.is_in]
         return now.mono_ms + max(0, min(asks) - now.wall_ms) if asks else None

@@ -254,3 +254,16 @@ def test_a_blocked_person_invites_nobody(table: Table) -> None:
     oak.ask("group.invite", group="kitchen", who="elm")
     table.run(60_000)
     assert elm.ask("requests")["requests"] == [] and elm.log.groups.all() == []
+
+
+def test_who_is_presumed_arrested_is_out_of_all_groups_and_not_known_any_more(table: Table) -> None:
+    oak, elm, ash = group(table, 3)
+    told = oak.ask("presume-arrested", who="ash")
+    assert told["id"] == identity(ash).hex()
+    assert [sorted(each["name"] for each in one["members"]) for one in told["groups"]] == [["elm", "oak"]]
+    assert (
+        oak.log.contacts.recognisable(10) == [identity(elm)] and oak.log.contacts.inbox(identity(ash)) is None
+    )
+    table.run(60_000)
+    say(oak, "bread")
+    assert read(elm) == ["bread"] and read(ash) == []

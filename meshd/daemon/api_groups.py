@@ -55,3 +55,11 @@ class Requests(TypedDict):
 
     v: int
     requests: list[Request]
+
+
+class Presumed(TypedDict):
+    """`id`: of whom; `groups`: those that they are or were a member of, after they were put out or that was signed."""
+
+    v: int
+    id: str
+    groups: list[Group]

@@ -27,7 +27,7 @@ from meshd.daemon.api import (
     Synced,
 )
 from meshd.daemon.api_contacts import Compared, Contacts
-from meshd.daemon.api_groups import Group, Invited, Requests
+from meshd.daemon.api_groups import Group, Invited, Presumed, Requests
 
 TYPE_NAMES: dict[type, str] = {str: "string", int: "whole number", float: "number", bool: "boolean"}
 
@@ -191,6 +191,11 @@ METHODS: dict[str, Method] = {
         {"group": _GROUP, "who": _WHO, "remove": Param((bool,), "take the rights away")},
         Group,
         "makes a member an admin, or signs that",
+    ),
+    "presume-arrested": Method(
+        {"who": _WHO},
+        Presumed,
+        "blocks somebody, and removes them from groups, or signs that",
     ),
     "requests": Method({}, Requests, "who invites us, and waits for an answer"),
     "requests.accept": Method({"who": _WHO}, Requests, "joins the groups that somebody invites us to"),

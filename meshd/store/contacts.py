@@ -154,6 +154,10 @@ class Contacts:
             (identity, day, key),
         )
 
+    def forget_inbox(self, identity: bytes) -> None:
+        """Keep no inbox key of this identity."""
+        self._database.write("DELETE FROM inbox WHERE identity = ?", (identity,))
+
     def move_inboxes(self, day: int) -> None:
         """Days before this one are over: what was kept of their inbox keys is overwritten by the keys of this one, and
         forgotten where nobody can have used it for a year."""
