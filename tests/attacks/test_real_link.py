@@ -192,7 +192,7 @@ def test_P05_bad_signatures_cut_their_link_at_once_again_and_again(tmp_path: Pat
     print(f"{rate:.0f} bad signatures/s cost {share:.0%} of a core; cut within {max(times_s):.3f} s")
     assert max(times_s) < 2
     rpc = Rpc(oak.home)
-    assert rpc.ask("status")["result"]["counts"]["envelopes"] == 0
+    assert rpc.ask("status")["result"]["counts"]["envelopes"] == 1  # its own prekeys
     with Laptop(tmp_path / "elm") as elm:
         assert joins(oak, elm) < 3
 
