@@ -45,7 +45,7 @@ def daemon_mb(posts: int) -> float:
     path = town.home(posts)
     with town.running(path) as daemon, Client(str(path)) as control:
         held = control.call("status")["counts"]["envelopes"]
-        if held != posts:
+        if held < posts:  # and its own prekeys
             raise SystemExit(f"{held} envelopes are in the set, not {posts}")
         time.sleep(SETTLE_S)
         return town.rss_mb(daemon.pid)
