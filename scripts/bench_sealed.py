@@ -65,7 +65,7 @@ def _measure(name: str, wait: Callable[[Client], None], *, is_member: bool) -> d
         "giver_cpu_us_post": round(giver_s / POSTS * 1e6),
         "taker_cpu_us_post": round(taker_s / POSTS * 1e6),
         "read": counts["posts"],
-        "met": counts["envelopes"] == POSTS and counts["posts"] == (POSTS if is_member else 0),
+        "met": counts["envelopes"] >= POSTS and counts["posts"] == (POSTS if is_member else 0),
     }
 
 
