@@ -11,17 +11,14 @@ words, face to face. A card is no secret of its owner alone: whoever has it can 
 has none can do neither. So it is shown to those who may, and published only by who wants to be written to by anybody.
 """
 
-import base64
-import binascii
 from typing import NamedTuple
 
-from meshd import crypto
+from meshd import armor, crypto
 from meshd.errors import CallerError, Code
-from meshd.ids import LABEL_FINGERPRINT, labelled
+from meshd.ids import LABEL_FINGERPRINT
 
 PREFIX = "MESHD:1:"
 _SIZE = 32 + 2 + 32
-_CHECK_SIZE = 4
 
 
 class Card(NamedTuple):
@@ -34,30 +31,15 @@ class Card(NamedTuple):
 
 def encode(identity: bytes, day: int, inbox_key: bytes) -> str:
     """The card of this identity: 120 characters."""
-    raw = identity + day.to_bytes(2, "big") + inbox_key
-    return PREFIX + base64.b32encode(raw + _check(raw)).decode().rstrip("=")
+    return armor.encode(PREFIX, LABEL_FINGERPRINT, identity + day.to_bytes(2, "big") + inbox_key)
 
 
 def decode(text: str) -> Card:
     """What a card says; CallerError(invalid) if it is none, or was damaged, or its identity is no valid key."""
-    compact = "".join(text.split()).upper()
-    if not compact.startswith(PREFIX):
-        raise CallerError(Code.invalid, f"this is no card: one begins with {PREFIX}")
-    digits = compact.removeprefix(PREFIX)
-    try:
-        raw = base64.b32decode(digits + "=" * (-len(digits) % 8))
-    except (binascii.Error, ValueError):
-        raw = b""
-    said, check = raw[:_SIZE], raw[_SIZE:]
+    said = armor.decode(PREFIX, LABEL_FINGERPRINT, text, "card")
+    if len(said) != _SIZE:
+        raise armor.damaged("card")
     card = Card(said[:32], int.from_bytes(said[32:34], "big"), said[34:])
-    if len(said) != _SIZE or check != _check(said) or encode(*card) != compact:
-        raise CallerError(
-            Code.invalid, "this card is damaged: a character is wrong or missing; copy it again"
-        )
     if not crypto.is_valid_point(card.identity):
         raise CallerError(Code.invalid, "the key in this card is no valid identity: nobody can have made it")
     return card
-
-
-def _check(raw: bytes) -> bytes:
-    return labelled(LABEL_FINGERPRINT, raw)[:_CHECK_SIZE]

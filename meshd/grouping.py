@@ -10,19 +10,17 @@ The rules:
 - A group goes by its name, or the beginning of its id; an invitation too.
 """
 
-import base64
-import binascii
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from meshd import people
+from meshd import armor, people
 from meshd.answers import Document, Method, Params
 from meshd.errors import CallerError, Code
 from meshd.events import Now
 from meshd.groups import keyenvelope
 from meshd.groups.epochs import HISTORY_ALL, STRICT, Member
 from meshd.groups.membership import changes, electorate
-from meshd.ids import LABEL_GROUP_INVITE, labelled
+from meshd.ids import LABEL_GROUP_INVITE
 from meshd.limits import KEEP_DEFAULT, KEEP_HOURS, KEEP_HOURS_MAX, NAME_SIZE_MAX
 from meshd.own_group import OwnGroup
 from meshd.own_groups import OwnGroups
@@ -35,34 +33,20 @@ if TYPE_CHECKING:
     from meshd.node import Node
 
 PREFIX = "MESHD-GROUP:1:"
-_CHECK_SIZE = 4
 _WHAT = {ADD_MEMBER: "add", REMOVE_MEMBER: "remove", MAKE_ADMIN: "make admin", REMOVE_ADMIN: "remove admin"}
 
 
 def encode_invite(content: bytes) -> str:
     """The text of an invitation, from the content of the key envelope that it is."""
-    return PREFIX + base64.b32encode(content + _check(content)).decode().rstrip("=")
+    return armor.encode(PREFIX, LABEL_GROUP_INVITE, content)
 
 
 def decode_invite(text: str) -> keyenvelope.KeyEnvelope:
     """The key envelope in an invitation; CallerError(invalid) if it is none, or was damaged."""
-    compact = "".join(text.split()).upper()
-    digits = compact.removeprefix(PREFIX)
-    try:
-        raw = base64.b32decode(digits + "=" * (-len(digits) % 8))
-    except (binascii.Error, ValueError):
-        raw = b""
-    content, check = raw[:-_CHECK_SIZE], raw[-_CHECK_SIZE:]
-    found = keyenvelope.parse(content)
-    if found is None or check != _check(content) or encode_invite(content) != compact:
-        raise CallerError(
-            Code.invalid, "this invitation is damaged: a character is wrong or missing; copy it again"
-        )
+    found = keyenvelope.parse(armor.decode(PREFIX, LABEL_GROUP_INVITE, text, "invitation"))
+    if found is None:
+        raise armor.damaged("invitation")
     return found
-
-
-def _check(content: bytes) -> bytes:
-    return labelled(LABEL_GROUP_INVITE, content)[:_CHECK_SIZE]
 
 
 class Grouping:
