@@ -60,6 +60,13 @@ def test_ends_and_middle_of_a_line_read_what_the_others_only_carry(tmp_path: Pat
             wait_until(
                 lambda rpc=rpc: "result" in rpc.ask("group.accept", invite="kitchen"), lambda: "no invitation"
             )  # type: ignore[misc]
+        # What elm posts before it has heard that ash is in, is under an epoch that ash was never in.
+        wait_until(
+            lambda: all(
+                len(rpc.ask("group.members", group="kitchen")["result"]["members"]) == 3 for rpc in inside
+            ),
+            lambda: [rpc.ask("group.members", group="kitchen") for rpc in inside],
+        )
         wait_until(
             lambda: all(rpc.ask("post", channel="kitchen", text=f"from {n}").get("result") for n, rpc in
                         enumerate(inside)),
