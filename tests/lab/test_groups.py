@@ -83,6 +83,12 @@ def test_ends_and_middle_read_what_the_others_only_carry_until_the_middle_is_rem
                 PATIENCE_S,
                 lambda: "accept",
             )  # type: ignore[misc]
+        # What the middle posts before it has heard that the last is in, is under an epoch that the last was never in.
+        wait_until(
+            lambda: all(len(c.call("group.members", {"group": "kitchen"})["members"]) == 3 for c in inside),
+            PATIENCE_S,
+            lambda: [c.call("group.members", {"group": "kitchen"}) for c in inside],
+        )
         said = {"bread at eight", "water at nine", "salt at ten"}
         for client, text in zip(inside, sorted(said), strict=True):
             post = {"channel": "kitchen", "text": text}
