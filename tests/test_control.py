@@ -103,7 +103,10 @@ def test_only_the_logs_own_key_opens_it(tmp_path: Path) -> None:
 def test_keys_go_through_a_pipe_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     became: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda program, words: became.append(words))
-    for start in (OPEN, LOCKED._replace(listen=("10.0.0.1:4040", "[::1]:4040"), idle_lock_min=5, port=4040)):
+    for start in (
+        OPEN,
+        LOCKED._replace(listen=("10.0.0.1:4040", "[::1]:4040"), idle_lock_min=5, port=4040, receipts=True),
+    ):
         start.become("/home/oak", "listen")
         *words, descriptor = became.pop()
         assert words[-5:] == ["run", "--home", "/home/oak", "--listen-only", "--start-fd"]
@@ -147,14 +150,22 @@ async def test_who_never_locks(start: Start, tmp_path: Path, autojump_clock: tri
 
 
 def test_settings_are_those_of_the_file_or_the_defaults(tmp_path: Path) -> None:
-    assert settings.read(tmp_path) == Settings() == Settings(idle_lock_min=0)
-    (tmp_path / "config.toml").write_text("# nobody at the keyboard\nidle_lock_min = 15\n")
-    assert settings.read(tmp_path) == Settings(idle_lock_min=15)
+    assert settings.read(tmp_path) == Settings() == Settings(idle_lock_min=0, receipts=False)
+    (tmp_path / "config.toml").write_text("# nobody at the keyboard\nidle_lock_min = 15\nreceipts = true\n")
+    assert settings.read(tmp_path) == Settings(idle_lock_min=15, receipts=True)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["idle_lock = 5", "idle_lock_min = '5'", "idle_lock_min = true", "idle_lock_min = -1", "=", "\xff"],
+    [
+        "idle_lock = 5",
+        "idle_lock_min = '5'",
+        "idle_lock_min = true",
+        "idle_lock_min = -1",
+        "receipts = 1",
+        "=",
+        "\xff",
+    ],
 )
 def test_a_setting_that_would_have_no_effect_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_bytes(text.encode("latin-1"))

@@ -161,7 +161,7 @@ def _first_start(home: Home, options: argparse.Namespace) -> Start:
     chosen = settings.read(home.path)
     keys = keyslot.open(slot, _stretch(slot, options))
     encrypted = keyslot.parameters(slot).encrypted
-    return Start(keys, encrypted, tuple(options.listen), chosen.idle_lock_min)
+    return Start(keys, encrypted, tuple(options.listen), chosen.idle_lock_min, receipts=chosen.receipts)
 
 
 def _unlock(options: argparse.Namespace) -> dict[str, Any]:

@@ -14,9 +14,11 @@ FILE_NAME = "config.toml"
 
 
 class Settings(NamedTuple):
-    """`idle_lock_min`: minutes without a command after which the daemon locks itself; 0 for never."""
+    """`idle_lock_min`: minutes without a command after which the daemon locks itself; 0 for never. `receipts`: whether
+    those who write to us in directs are told that it came."""
 
     idle_lock_min: int = 0
+    receipts: bool = False
 
 
 def read(home: Path) -> Settings:
@@ -35,5 +37,6 @@ def read(home: Path) -> Settings:
             raise CallerError(Code.invalid, f"{path}: there is no setting {name!r}")
         kind = type(Settings._field_defaults[name])
         if type(value) is not kind or value < 0:
-            raise CallerError(Code.invalid, f"{path}: {name} is a whole number, 0 or more")
+            wanted = "true or false" if kind is bool else "a whole number, 0 or more"
+            raise CallerError(Code.invalid, f"{path}: {name} is {wanted}")
     return Settings(**given)

@@ -25,7 +25,8 @@ _SIZE_MAX = 4096  # bytes that fit into any pipe before it is read
 
 class Start(NamedTuple):
     """`keys`: an empty key of `log` starts locked. `listen`: HOST:PORTs, or none, and then `port` is preferred if it is
-    not 0. `idle_lock_min`: minutes, 0 for never. `control`: the descriptor of a control socket that listens already."""
+    not 0. `idle_lock_min` and `receipts` as in `settings`. `control`: the descriptor of a control socket that listens
+    already."""
 
     keys: Keys
     encrypted: bool
@@ -33,6 +34,7 @@ class Start(NamedTuple):
     idle_lock_min: int = 0
     port: int = 0
     control: int | None = None
+    receipts: bool = False
 
     def __repr__(self) -> str:
         return "Start(…)"  # as Keys: no traceback or log line may give them away
