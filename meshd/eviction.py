@@ -26,6 +26,7 @@ from meshd.store.log import Log
 from meshd.store.shares import Share
 
 FOREIGN, CONTACT, OWN = range(3)  # how close an envelope is: the closest goes last
+_CLOSE_MIN = 64  # notes of them that are not worth a look at what is still carried
 _ids: Callable[[Share], int] = attrgetter("ids")
 _size: Callable[[Share], int] = attrgetter("size")
 
@@ -38,6 +39,7 @@ class Eviction:
         self._since = carry.shares.begun if log is None else 0
         self._own = crypto.ed25519_keypair(log.seed)[0] if log is not None else b""
         self._close: dict[int, int] = {}  # arrival sequence → CONTACT or OWN, as far as it was looked at
+        self._close_max = _CLOSE_MIN  # when those that are no longer carried are dropped from it
 
     def refuses(self, via: str) -> bool:
         """Whether what comes this way finds no place in the set, because what came this way before fills it."""
@@ -115,6 +117,8 @@ class Eviction:
         return self._close.get(sequence, FOREIGN)
 
     def _note(self, sequence: int, closeness: int) -> None:
-        if len(self._close) > self._shares.total.bodies:
-            self._close.clear()  # most of them are no longer carried
         self._close[sequence] = closeness
+        if len(self._close) > self._close_max:
+            carried = self._carry.with_bodies(list(self._close))
+            self._close = {each: self._close[each] for each in carried}
+            self._close_max = max(_CLOSE_MIN, 2 * len(carried))

@@ -8,6 +8,7 @@ import pytest
 from meshd.eviction import Eviction
 from meshd.ids import envelope_key
 from meshd.limits import INGRESSES_MAX
+from meshd.post import HOUR_MS
 from meshd.proto import message as msg
 from meshd.proto.keyset import KeySet
 from meshd.store import shares
@@ -284,6 +285,19 @@ def test_whose_posts_they_are_is_not_read_again_and_again(
     for number in range(20, 26):
         stranger.give(said(number))
     assert sum(sequence in range(2, 102) for sequence in read) <= 100
+
+
+def test_whose_posts_they_are_is_forgotten_with_the_posts(table: Table) -> None:
+    oak = table.home()
+    stranger = Stranger(oak)
+    table.settle()
+    stranger.give(*[said(number) for number in range(250)])
+    table.cut(stranger, stranger.link)
+    for day in range(3):
+        for number in range(50):
+            oak.post(f"{day} {number}", keep="6h")
+        table.run(8 * HOUR_MS)
+    assert 50 <= len(oak.node.intake.eviction._close) < 150
 
 
 def test_what_a_contact_brings_counts_as_theirs_while_the_link_is_up(table: Table) -> None:

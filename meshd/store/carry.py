@@ -193,6 +193,16 @@ class Carry:
             )
         return rows
 
+    def with_bodies(self, sequences: Sequence[int]) -> list[int]:
+        """Those of these sequences whose bodies are here."""
+        found: list[int] = []
+        for some in slices(sequences):
+            rows = self._database.read(
+                f"SELECT sequence FROM envelope WHERE sequence IN {marks(some)} AND kind > {_EVICTED}", some
+            )
+            found += [sequence for (sequence,) in rows]
+        return found
+
     def after(self, sequence: int, limit: int) -> list[tuple[int, bytes]]:
         """Up to `limit` (sequence, envelope) that arrived after the one with this sequence, in that order; evicted ones
         with empty bytes, so that a caller gets past any number of them."""
