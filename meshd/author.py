@@ -140,7 +140,7 @@ class Author:
 
     def next_ms(self, wall_ms: int) -> int:
         """The time that the next post of ours will bear."""
-        return max(wall_ms, self._clock.last + 1 >> 16)
+        return self._clock.next(wall_ms) >> 16
 
     def deliver(
         self, recipient: bytes, prekeys: Announcement, days: range, channel: bytes, epoch: bytes, key: bytes

@@ -19,10 +19,13 @@ class Clock:
 
     def stamp(self, wall_ms: int) -> int:
         """A stamp for an event of our own, later than all before it that others may have taken."""
-        if self.last >> _COUNTER_BITS > wall_ms + HLC_REFUSE_MS:
-            self.last = 0
-        self.last = max(self.last + 1, wall_ms << _COUNTER_BITS)
+        self.last = self.next(wall_ms)
         return self.last
+
+    def next(self, wall_ms: int) -> int:
+        """The stamp that `stamp` would give."""
+        last = self.last if self.last >> _COUNTER_BITS <= wall_ms + HLC_REFUSE_MS else 0
+        return max(last + 1, wall_ms << _COUNTER_BITS)
 
     def observe(self, stamp: int, wall_ms: int) -> None:
         """Take notice of a remote stamp, as far as it may move us."""

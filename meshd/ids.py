@@ -52,6 +52,7 @@ LABEL_KEY_SIGNATURE = b"meshd/1 key envelope"
 LABEL_STATEMENT = b"meshd/1 statement"
 LABEL_DIRECT = b"meshd/1 direct"
 LABEL_GROUP_INVITE = b"meshd/1 group invite"
+LABEL_EPOCH_KEY = b"meshd/1 epoch key"
 
 # The open commons: everybody has this key, so it keeps nobody out. Treat what is said there as watched.
 COMMONS_KEY = hashlib.blake2b(b"meshd/1 the open commons", digest_size=32).digest()

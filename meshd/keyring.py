@@ -10,10 +10,11 @@ An envelope is tested with all keys of its day by its hint, one short hash each;
 hint that fits and does not open is somebody's joke, and the next key is tried. Who holds no key learns from this that
 he holds none.
 
-Of an epoch there may be several keys for a while: whoever sends a key may lie, and only an epoch post that it opens
-shows that it is the true one. At most CANDIDATE_KEYS_MAX are held, and `settle` keeps the one.
+Of an epoch there may be several keys for a while: whoever sends a key may lie, and only the epoch's post tells which
+is the true one. At most CANDIDATE_KEYS_MAX are held, and `keep` keeps the one.
 """
 
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -82,15 +83,12 @@ class Keyring:
         self._ready.clear()
         return True
 
-    def settle(self, channel: bytes, epoch: bytes, day: int, key: bytes) -> None:
-        """K(day) is a true one, as an envelope that it opened shows: of this epoch, hold no other's line."""
-        name = (channel, epoch)
-        self._held[name] = [
-            held
-            for held in self.keys(channel, epoch)
-            if 0 <= day - held.day <= KEY_DAYS_MAX and daykeys.advance(held.key, day - held.day) == key
-        ]
-        self._ready.clear()
+    def keep(self, channel: bytes, epoch: bytes, is_key: Callable[[int, bytes], bool]) -> None:
+        """It is known by now which (day, key) are this epoch's: hold no other."""
+        true = [held for held in self.keys(channel, epoch) if is_key(*held)]
+        self.remove(channel, epoch)
+        if true:
+            self._held[channel, epoch] = true
 
     def remove(self, channel: bytes, epoch: bytes) -> None:
         """Hold no key of this epoch any more."""

@@ -28,7 +28,7 @@ PADDING_CLASSES = (
     32768,
 )  # plaintext sizes of sealed envelopes, so that a length tells little
 KEY_DAYS_MAX = 400  # days that a day key is moved on at once: a card from last year; bounds an absurd day
-CANDIDATE_KEYS_MAX = 4  # keys of one epoch until it is known which is the true one: a liar sends others
+CANDIDATE_KEYS_MAX = 4  # keys of one epoch until its post tells which is the true one: a liar sends others
 
 # Prekeys and key envelopes (protocol.md, "Prekeys", "Key envelopes")
 PREKEY_DAYS = 9  # today and eight more: who is off for a week can be sent keys all that time
@@ -104,7 +104,8 @@ SUBJECT_SIZE_MAX = 64  # bytes of a statement's subject: an identity and as much
 GROUP_MEMBERS_MAX = 200  # an epoch with so many fits the largest class, whatever acts and signatures it has
 EPOCH_DEPTH_MAX = 2**32 - 1  # no group gets there; bounds what a liar may claim
 INVITATIONS_MAX = 64  # that wait for an answer: whoever has our card can send some
-EPOCHS_AHEAD_MAX = 16  # of one group, of which a key came and no post yet
+EPOCHS_AHEAD_MAX = 16  # of one group, of which a key came from one member and no post yet
+EPOCH_KEY_DAYS = 90  # for so many days an epoch says which key is its own: as long as its post is kept
 EPOCH_RENEW_MS = (
     7 * 24 * 3600 * 1000
 )  # an epoch is renewed: who copied its secret reads on no longer than that

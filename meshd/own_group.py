@@ -12,6 +12,7 @@ from meshd.groups.dag import Status
 from meshd.groups.epochs import Epoch
 from meshd.groups.group import Group
 from meshd.groups.turns import Turns
+from meshd.limits import EPOCHS_AHEAD_MAX
 from meshd.statement import Statement
 from meshd.store.groups import GroupRow, Groups
 from meshd.store.log import Log, Row
@@ -28,9 +29,9 @@ class OwnGroup:
     votes: list[tuple[Statement, bytes, bytes]] = field(default_factory=list)  # with signer and signature
     expiries: dict[bytes, int] = field(default_factory=dict)  # expiry hour of an epoch's newest envelope
     ends: dict[bytes, int] = field(default_factory=dict)  # keep-until of an epoch's post
-    settled: set[bytes] = field(default_factory=set)
     superseded: dict[bytes, int] = field(default_factory=dict)  # since which hour
     made: set[bytes] = field(default_factory=set)  # by us, since the start
+    offered: dict[bytes, set[bytes]] = field(default_factory=dict)  # by member: see `takes_offer`
     told: dict[bytes, frozenset[bytes]] = field(default_factory=dict)  # who is to be sent an epoch's key
     judged: int = 0  # how many epochs were known to be valid
     turns: Turns = field(kw_only=True)  # of making epochs that were decided on
@@ -55,6 +56,15 @@ class OwnGroup:
     def name(self) -> str:
         return self.anchor.body.name if self.anchor else ""
 
+    def takes_offer(self, sender: bytes, epoch: bytes) -> bool:
+        """Whether a key of an epoch whose post is not here, and that nobody can check, is taken from this member: one
+        of each epoch, and of few epochs. So who sends false ones keeps nobody else's out."""
+        offered = self.offered.setdefault(sender, set())
+        if epoch in offered or len(offered) >= EPOCHS_AHEAD_MAX:
+            return False
+        offered.add(epoch)
+        return True
+
     def count_judged(self) -> int:
         """How many epochs are known to be valid."""
         return sum(self.group.dag.status(id) in KNOWN for id in self.group.dag.held)
@@ -69,8 +79,6 @@ class OwnGroup:
                 raise RuntimeError("an epoch that was one is none")
             found.append(epoch)
             self.expiries[row.id], self.ends[row.id] = row.expiry_hour, row.keep_until
-            if row.is_settled:
-                self.settled.add(row.id)
             if row.superseded:
                 self.superseded[row.id] = row.superseded
         self.group.dag.add(*found)

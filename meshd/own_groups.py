@@ -7,7 +7,8 @@ says so, and only by who trusts the clock.
 
 Nobody is pulled into a group: a key envelope from somebody makes an *invitation*, of which there are few, and which
 shows nothing but its name and members until the user accepts it. A key is taken from the inviter, or from who is a
-member after all that is known; it is a candidate until it opens the post of its own epoch (`keyring`).
+member after all that is known. An epoch's post tells which key is the epoch's; one that comes before the post is a
+candidate until then, and of those a member may offer few.
 
 A post is admitted if its author is a member of the epoch that it names, once that is known to be valid. What is not
 admitted is looked at again when another epoch comes.
@@ -33,7 +34,7 @@ from meshd.groups.turns import Turns
 from meshd.ids import CHANNEL_ID_SIZE, direct_channel_id, key_hour
 from meshd.inbox import Inbox, Publish
 from meshd.limits import (
-    EPOCHS_AHEAD_MAX,
+    EPOCH_KEY_DAYS,
     HEAL_EACH_MS,
     INVITATIONS_MAX,
     LONG_KEEP_HOURS_MAX,
@@ -41,7 +42,7 @@ from meshd.limits import (
     SUPERSEDED_HOURS,
 )
 from meshd.own_group import KNOWN, OwnGroup, may_ask, precedes
-from meshd.post import HOUR_MS, KIND_EPOCH, KIND_PREKEYS, KIND_STATEMENT, KIND_TEXT
+from meshd.post import DAY_MS, HOUR_MS, KIND_EPOCH, KIND_PREKEYS, KIND_STATEMENT, KIND_TEXT
 from meshd.sealing import Inside, Sealing
 from meshd.statement import Statement
 from meshd.store.groups import GroupRow
@@ -116,8 +117,10 @@ class OwnGroups:
         since = own.superseded.get(delivered.epoch)
         if sender not in known or (since is not None and since + SUPERSEDED_HOURS <= now.wall_ms // HOUR_MS):
             return
-        ahead = [each for each in self._sealing.keyring.epochs(own.channel) if each not in own.group.dag.held]
-        if delivered.epoch not in own.group.dag.held and len(ahead) >= EPOCHS_AHEAD_MAX:
+        if (epoch := own.group.dag.held.get(delivered.epoch)) is not None:
+            if not epoch.is_key(delivered.day, delivered.key):
+                return
+        elif not own.takes_offer(sender, delivered.epoch):
             return
         if self._sealing.add_key(own.channel, delivered.epoch, delivered.day, delivered.key):
             own.is_stale = True
@@ -169,9 +172,6 @@ class OwnGroups:
         if own is None or epoch is None or epoch.is_direct:
             return
         self._hold(own, epoch, inside.opened.content, inside.post.keep_until)
-        if inside.opened.epoch == inside.id and inside.id not in own.settled:
-            self._sealing.settle_key(own.channel, inside.id, inside.opened.day, inside.opened.key)
-            self._settle(own, inside.id)
         newest = self._log.openings.envelope_of(inside.id)
         if newest is not None:
             own.expiries[inside.id] = key_hour(newest)
@@ -183,11 +183,10 @@ class OwnGroups:
             own.expiries.setdefault(epoch.id, 0)
             own.ends[epoch.id] = keep_until
             own.is_stale = True
-
-    def _settle(self, own: OwnGroup, epoch: bytes) -> None:
-        own.settled.add(epoch)
-        self._log.groups.settle(epoch)
-        own.is_stale = True
+            if self._sealing.keyring.keys(own.channel, epoch.id):
+                self._sealing.keep_keys(own.channel, epoch.id, epoch.is_key)
+            for offered in own.offered.values():
+                offered.discard(epoch.id)
 
     # --- what follows ---
 
@@ -217,7 +216,7 @@ class OwnGroups:
         current = own.group.current()
         self._follow(own, current, now)
         for id in self._sealing.keyring.epochs(own.channel):
-            if id in own.settled and dag.status(id) is Status.valid:
+            if dag.status(id) is Status.valid:
                 self._tell(own, dag.held[id], members if me in members else frozenset(), now)
         if (judged := own.count_judged()) != own.judged:
             own.judged = judged
@@ -341,21 +340,20 @@ class OwnGroups:
 
     def _post(self, own: OwnGroup, body: Body, now: Now) -> OwnGroup:
         """Begin an epoch with a key of its own; its members are sent it."""
-        made = self._author.sign(
-            own.channel, b"", KIND_EPOCH, epochs.encode(body), LONG_KEEP_HOURS, now.wall_ms
-        )
+        hour, key = now.wall_ms // HOUR_MS, crypto.fresh(self._entropy, crypto.KEY_SIZE)
+        day, until = key_day(hour), hour + RESEAL_HOURS
+        days = self._author.next_ms(now.wall_ms) // DAY_MS + EPOCH_KEY_DAYS - day
+        checked = epochs.encode(body._replace(key_check=epochs.key_check(key, days)))
+        made = self._author.sign(own.channel, b"", KIND_EPOCH, checked, LONG_KEEP_HOURS, now.wall_ms)
         epoch = epochs.parse(made.post, made.id)
-        if epoch is None:
+        if epoch is None or not epoch.is_key(day, key):
             raise RuntimeError("our own epoch is none")
         if not own.row.anchor:
             own = self._new(own.row._replace(anchor=made.id))
             self._log.groups.put(own.row)
-        hour = now.wall_ms // HOUR_MS
-        key, until = crypto.fresh(self._entropy, crypto.KEY_SIZE), hour + RESEAL_HOURS
-        self._sealing.make_key(own.channel, made.id, key_day(hour), key)
+        self._sealing.make_key(own.channel, made.id, day, key)
         content = post_content(made.signed, made.signature)
         self._hold(own, epoch, content, made.post.keep_until)
-        self._settle(own, made.id)
         own.made.add(made.id)
         own.expiries[made.id] = until
         own.judged = own.count_judged()  # nobody can have posted under it yet

@@ -95,9 +95,9 @@ class Sealing:
         self.keyring.add(channel, epoch, day, key)
         self._write(channel, epoch)
 
-    def settle_key(self, channel: bytes, epoch: bytes, day: int, key: bytes) -> None:
-        """This key of the epoch is the true one (`Keyring.settle`)."""
-        self.keyring.settle(channel, epoch, day, key)
+    def keep_keys(self, channel: bytes, epoch: bytes, is_key: Callable[[int, bytes], bool]) -> None:
+        """It is known by now which (day, key) are this epoch's (`Keyring.keep`)."""
+        self.keyring.keep(channel, epoch, is_key)
         self._write(channel, epoch)
 
     def remove_key(self, channel: bytes, epoch: bytes) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 from vectors_fixed import Vector, fixed
 
+from meshd import daykeys
 from meshd.groups import acts, epochs
 from meshd.groups.dag import Dag
 from meshd.groups.epochs import HISTORY_ALL, STRICT, Body, Cosign, Epoch, Member, encode_rows
+from meshd.limits import EPOCH_KEY_DAYS, KEY_DAYS_MAX
 from meshd.statement import MAKE_ADMIN, Statement
 from tests.group_people import ALL, ASH, CHANNEL, DAY, ELM, FIR, NOW_MS, OAK, YEW, Group, Person, posted
 
@@ -278,9 +280,36 @@ def _hidden(group: Group) -> list[Vector]:
         "flags 8": plain._replace(flags=8),
         "a direct in another channel": plain._replace(flags=4, admins=b"", acts=()),
         "depth 2^32": plain._replace(depth=2**32),
+        "a key check of 31 bytes": plain._replace(key_check=bytes(31)),
         "a first epoch whose author is no admin": acts.first("", HISTORY_ALL, OAK.row)._replace(admins=b""),
     }
     return [{"name": name, "body": epochs.encode(body).hex()} for name, body in wrong.items()]
+
+
+def _keys(group: Group) -> Vector:
+    """An epoch with a key check, and what is its key and what is not."""
+    key, other = fixed("epoch key"), fixed("another epoch key")
+    body = group.make(OAK, group.root, ("add", ELM)).body
+    epoch = posted(OAK, body._replace(key_check=epochs.key_check(key, EPOCH_KEY_DAYS)))
+    last = DAY + EPOCH_KEY_DAYS
+    tried = {
+        "of its day": (DAY, key),
+        "of the day before": (DAY - 1, key),
+        "of the next day": (DAY + 1, daykeys.advance(key, 1)),
+        "of the next day, a day early": (DAY, daykeys.advance(key, 1)),
+        "of the last day": (last, daykeys.advance(key, EPOCH_KEY_DAYS)),
+        "of the day after the last": (last + 1, daykeys.advance(key, EPOCH_KEY_DAYS + 1)),
+        "another": (DAY, other),
+        "of a day too far back": (last - KEY_DAYS_MAX - 1, key),
+    }
+    return {
+        **_shown(epoch),
+        "channel": epoch.channel.hex(),
+        "keys": [
+            {"name": name, "day": day, "key": each.hex(), "is_key": epoch.is_key(day, each)}
+            for name, (day, each) in tried.items()
+        ],
+    }
 
 
 def groups() -> Vector:
@@ -294,5 +323,6 @@ def groups() -> Vector:
     return {
         "people": {person.name: person.id.hex() for person in ALL},
         "sets": [*sets, *_invited(), _direct()],
+        "key": _keys(Group()),
         "hidden": {"author": OAK.id.hex(), "time_ms": NOW_MS, "bodies": _hidden(Group())},
     }

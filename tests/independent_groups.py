@@ -30,6 +30,7 @@ class Epoch(NamedTuple):
     admins: list[bytes]
     acts: list[tuple[int, bytes]]
     cosigns: list[tuple[int, int, bytes]]
+    key_check: bytes
 
     @property
     def members(self) -> list[bytes]:
@@ -74,8 +75,8 @@ def ascending(items: list[Any]) -> bool:
 
 def epoch(id: bytes, channel: bytes, author: bytes, time_ms: int, body: bytes) -> Epoch:
     """The table of slots and what stands below it; Close stands for hide."""
-    depth, joined, name, flags, rows, places, acts, cosigns = array(
-        body, "int bytes text int bytes bytes bytes bytes", 30 * 1024
+    depth, joined, name, flags, rows, places, acts, cosigns, check = array(
+        body, "int bytes text int bytes bytes bytes bytes bytes", 30 * 1024
     )
     parents = pieces(joined, 32, 8)
     listed = [(r[:32], int.from_bytes(r[32:34], "big"), r[34:]) for r in pieces(rows, 66, 200)]
@@ -83,6 +84,7 @@ def epoch(id: bytes, channel: bytes, author: bytes, time_ms: int, body: bytes) -
     signed = [(c[0], c[1], c[2:]) for c in pieces(cosigns, 66, 200)]
     require(depth < 2**32 and flags <= 7 and len(name.encode()) <= 64 and (depth == 0) == (not parents))
     members = [row[0] for row in listed]
+    require(len(check) == 32)
     require(ascending(parents) and ascending(members) and ascending(list(places)) and ascending(done))
     require(ascending([c[:2] for c in signed]) and 1 <= len(members) <= 200)
     require(all(place < len(members) for place in places) and all(c[0] < len(done) for c in signed))
@@ -94,7 +96,14 @@ def epoch(id: bytes, channel: bytes, author: bytes, time_ms: int, body: bytes) -
         require(channel == H("meshd/1 direct", *members, size=16))
     elif not parents:
         require(author in admins)
-    return Epoch(id, channel, author, time_ms, depth, parents, name, flags, listed, admins, done, signed)
+    return Epoch(
+        id, channel, author, time_ms, depth, parents, name, flags, listed, admins, done, signed, check
+    )
+
+
+def is_key(of: Epoch, day: int, key: bytes) -> bool:
+    last = of.time_ms // 86_400_000 + 90
+    return 0 <= last - day <= 400 and H("meshd/1 epoch key", advance(key, last - day)) == of.key_check
 
 
 def advance(key: bytes, days: int) -> bytes:

@@ -77,6 +77,17 @@ def test_what_is_no_epoch(vector):
         other.epoch(bytes(32), bytes(16), b(HIDDEN["author"]), HIDDEN["time_ms"], b(vector["body"]))
 
 
+KEY = load("groups.json")["key"]
+
+
+@pytest.mark.parametrize("vector", named(KEY["keys"]))
+def test_which_key_is_the_epochs(vector):
+    told = b(KEY["id"]), b(KEY["channel"]), b(KEY["author"]), KEY["time_ms"], b(KEY["body"])
+    epoch = read(KEY, b(KEY["channel"]))
+    assert epoch is not None and epoch.is_key(vector["day"], b(vector["key"])) is vector["is_key"]
+    assert other.is_key(other.epoch(*told), vector["day"], b(vector["key"])) is vector["is_key"]
+
+
 def test_statements_by_the_second_reader():
     vector = load("statements.json")
 

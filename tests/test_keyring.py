@@ -98,7 +98,7 @@ def test_of_one_epoch_there_are_a_few_candidates_until_one_is_true() -> None:
     keys = [bytes((number,)) * 32 for number in range(CANDIDATE_KEYS_MAX + 1)]
     assert [ring.add(CHANNEL, EPOCH, DAY, key) for key in keys] == [True] * CANDIDATE_KEYS_MAX + [False]
     assert opens(ring, DAY, keys[2])
-    ring.settle(CHANNEL, EPOCH, DAY + 1, daykeys.advance(keys[2], 1))
+    ring.keep(CHANNEL, EPOCH, lambda day, key: (day, key) == (DAY, keys[2]))
     assert [opens(ring, DAY, key) for key in keys] == [False, False, True, False, False]
     ring.remove(CHANNEL, EPOCH)
     assert not opens(ring, DAY, keys[2]) and ring.channels() == []

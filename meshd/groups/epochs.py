@@ -5,6 +5,10 @@ membership, so that whoever holds one epoch knows who is in it, and beside that 
 membership of the one parent, and the signatures of those who act together with the author. The secret of the epoch is
 never in it; neither is anything that a clock would have to judge.
 
+What is in it is the *key check*, a hash of the epoch's day key on the last day of EPOCH_KEY_DAYS. Day keys lead
+forwards, so whoever holds one gets to that day and sees whether it is the epoch's; and nobody else can make another
+that gets there. Without it a member could seal the post anew under a key of his own, and pass that off as the epoch's.
+
 What is checked here is true of the bytes alone. Whether an epoch is *valid* depends on its parents: that is `dag`'s.
 What is wrong inside a sealed envelope is nobody's fault on a link, so what is no epoch is None here, and hidden.
 
@@ -19,9 +23,10 @@ from typing import NamedTuple
 from meshd import codec, daykeys
 from meshd.crypto import KEY_SIZE, SIGNATURE_SIZE
 from meshd.errors import PeerError
-from meshd.ids import ID_SIZE, direct_channel_id
+from meshd.ids import ID_SIZE, LABEL_EPOCH_KEY, direct_channel_id, labelled
 from meshd.limits import (
     EPOCH_DEPTH_MAX,
+    EPOCH_KEY_DAYS,
     GROUP_MEMBERS_MAX,
     KEY_DAYS_MAX,
     LONG_BODY_SIZE_MAX,
@@ -36,7 +41,7 @@ HISTORY_ALL = 2  # newcomers are sent the keys of what is still held,
 DIRECT = 4  # a group of two that nobody administers
 STRICT_KEEP_HOURS = 24
 _FLAGS_MAX = STRICT | HISTORY_ALL | DIRECT
-_SCHEMA = (int, bytes, str, int, bytes, bytes, bytes, bytes)
+_SCHEMA = (int, bytes, str, int, bytes, bytes, bytes, bytes, bytes)
 _ROW_SIZE = ID_SIZE + 2 + KEY_SIZE
 _ACT_SIZE = 1 + ID_SIZE
 _COSIGN_SIZE = 2 + SIGNATURE_SIZE
@@ -75,6 +80,7 @@ class Body(NamedTuple):
     admins: bytes  # u8 places of the admins among the members, ascending
     acts: tuple[tuple[int, bytes], ...]  # (purpose, subject), ascending, no subject twice
     cosigns: tuple[Cosign, ...]  # by act, then signer
+    key_check: bytes = bytes(KEY_SIZE)  # put in by who draws the key (`key_check`); zeros fit none
 
 
 class Epoch(NamedTuple):
@@ -90,6 +96,11 @@ class Epoch(NamedTuple):
     def day(self) -> int:
         """The day of the post's own time, since 1970: no row is new in it with a later one."""
         return self.time_ms // (daykeys.DAY_HOURS * HOUR_MS)
+
+    def is_key(self, day: int, key: bytes) -> bool:
+        """Whether this is the epoch's K(day)."""
+        days = self.day + EPOCH_KEY_DAYS - day
+        return 0 <= days <= KEY_DAYS_MAX and key_check(key, days) == self.body.key_check
 
     @property
     def is_direct(self) -> bool:
@@ -111,6 +122,11 @@ class Epoch(NamedTuple):
         return [identities[place] for place in self.body.admins]
 
 
+def key_check(key: bytes, days: int) -> bytes:
+    """What the epoch's body says of its day key, 32 bytes; `key` is that of so many days before the last."""
+    return labelled(LABEL_EPOCH_KEY, daykeys.advance(key, days))
+
+
 def parse_rows(rows: bytes) -> list[Member]:
     """The rows, which are whole."""
     return [
@@ -129,7 +145,9 @@ def encode(body: Body) -> bytes:
     acts = b"".join(bytes((purpose,)) + subject for purpose, subject in body.acts)
     cosigns = b"".join(bytes((act, signer)) + signature for act, signer, signature in body.cosigns)
     parents = b"".join(body.parents)
-    return codec.pack(body.depth, parents, body.name, body.flags, body.rows, body.admins, acts, cosigns)
+    return codec.pack(
+        body.depth, parents, body.name, body.flags, body.rows, body.admins, acts, cosigns, body.key_check
+    )
 
 
 def parse(inside: Post, identity: bytes) -> Epoch | None:
@@ -161,7 +179,8 @@ def fits(epoch: Epoch) -> bool:
         and len(body.cosigns) <= GROUP_MEMBERS_MAX
         and all(cosign.act < len(body.acts) for cosign in body.cosigns)
     )
-    if not numbers_fit or not lists_fit or len(body.name.encode()) > NAME_SIZE_MAX:
+    texts_fit = len(body.name.encode()) <= NAME_SIZE_MAX and len(body.key_check) == KEY_SIZE
+    if not numbers_fit or not lists_fit or not texts_fit:
         return False
     if epoch.author not in identities or (body.depth == 0) != (not body.parents):
         return False
@@ -175,7 +194,7 @@ def fits(epoch: Epoch) -> bool:
 
 def _parse_body(raw: bytes) -> Body:
     slots = codec.unpack(raw, _SCHEMA, LONG_BODY_SIZE_MAX)
-    depth, parents, name, flags, rows, admins, acts, cosigns = slots
+    depth, parents, name, flags, rows, admins, acts, cosigns, check = slots
     codec.chop(rows, _ROW_SIZE, GROUP_MEMBERS_MAX)
     return Body(
         depth,
@@ -186,6 +205,7 @@ def _parse_body(raw: bytes) -> Body:
         admins,
         tuple((act[0], act[1:]) for act in codec.chop(acts, _ACT_SIZE, GROUP_MEMBERS_MAX)),
         tuple(Cosign(c[0], c[1], c[2:]) for c in codec.chop(cosigns, _COSIGN_SIZE, GROUP_MEMBERS_MAX)),
+        check,
     )
 
 

@@ -4,7 +4,7 @@ The rules:
 
 - An **epoch** stands here as the content of its envelope: post and signature, exactly as they came, because it is
   sealed anew while it lives. `expiry_hour` is that of its newest envelope, `superseded` the hour since when it is not
-  the one that we post under (0: it is, or was never held). *Settled* is an epoch whose key opened its own post.
+  the one that we post under (0: it is, or was never held).
 - A **vote** is the body of a statement by one member, in the order in which they came.
 
 All that follows from the epochs is computed at the start (`own_groups`), and stands nowhere.
@@ -23,7 +23,7 @@ SCHEMA = (
         accepted INTEGER NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE epoch_post (
         id BLOB PRIMARY KEY, channel BLOB NOT NULL, content BLOB NOT NULL, keep_until INTEGER NOT NULL,
-        expiry_hour INTEGER NOT NULL, settled INTEGER NOT NULL, superseded INTEGER NOT NULL)""",
+        expiry_hour INTEGER NOT NULL, superseded INTEGER NOT NULL)""",
     "CREATE INDEX epoch_post_channel ON epoch_post (channel)",
     """CREATE TABLE vote (
         number INTEGER PRIMARY KEY, channel BLOB NOT NULL, signer BLOB NOT NULL, body BLOB NOT NULL,
@@ -47,7 +47,6 @@ class EpochRow(NamedTuple):
     content: bytes
     keep_until: int
     expiry_hour: int
-    is_settled: bool
     superseded: int
 
 
@@ -81,19 +80,16 @@ class Groups:
     def epochs(self, channel: bytes) -> list[EpochRow]:
         """The epochs of a group, in the order in which they came."""
         rows = self._database.read(
-            "SELECT id, content, keep_until, expiry_hour, settled, superseded FROM epoch_post WHERE channel = ?"
+            "SELECT id, content, keep_until, expiry_hour, superseded FROM epoch_post WHERE channel = ?"
             " ORDER BY rowid",
             (channel,),
         )
-        return [
-            EpochRow(id, what, end, hour, bool(settled), since)
-            for id, what, end, hour, settled, since in rows
-        ]
+        return [EpochRow(*row) for row in rows]
 
     def add_epoch(self, channel: bytes, id: bytes, content: bytes, keep_until: int) -> None:
         """Keep an epoch that is new."""
         self._database.write(
-            "INSERT OR IGNORE INTO epoch_post VALUES (?, ?, ?, ?, 0, 0, 0)",
+            "INSERT OR IGNORE INTO epoch_post VALUES (?, ?, ?, ?, 0, 0)",
             (id, channel, content, keep_until),
         )
 
@@ -107,10 +103,6 @@ class Groups:
         self._database.write(
             "UPDATE epoch_post SET expiry_hour = MAX(expiry_hour, ?) WHERE id = ?", (expiry_hour, id)
         )
-
-    def settle(self, id: bytes) -> None:
-        """The key that we hold of this epoch opened its post."""
-        self._database.write("UPDATE epoch_post SET settled = 1 WHERE id = ?", (id,))
 
     def supersede(self, id: bytes, hour: int) -> None:
         """Since this hour we do not post under this epoch; 0: we do."""

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.homes import Table
+from meshd.daykeys import advance, key_day
+from meshd.groups import keyenvelope
+from meshd.ids import inbox_channel_id
+from meshd.limits import CANDIDATE_KEYS_MAX, EPOCHS_AHEAD_MAX
+from meshd.post import HOUR_MS
+from tests.groups import bring
+from tests.homes import Home, Table
 from tests.test_inbox import befriend, identity
 from tests.test_own_groups import DAY_MS, apart, epoch, friends, group, members, read, say
 
@@ -90,3 +96,81 @@ def test_G11_who_can_not_be_sent_a_key_is_pending(table: Table) -> None:
     elm.ask("group.accept", invite="kitchen")
     table.run(60_000)
     assert not any(member["pending"] for member in oak.ask("group.members", group="kitchen")["members"])
+
+
+class Infiltrator:
+    """A member who makes by hand what no honest node makes."""
+
+    def __init__(self, home: Home) -> None:
+        assert home.node.author is not None and home.node.groups is not None and home.node.inbox is not None
+        self.home, self.author, self.inbox = home, home.node.author, home.node.inbox
+        (self.own,) = home.node.groups.groups.values()
+
+    @property
+    def hour(self) -> int:
+        return self.home.table.now().wall_ms // HOUR_MS
+
+    def give_key(self, who: Home, epoch: bytes, key: bytes) -> bytes:
+        """An envelope that tells somebody that this is the epoch's key."""
+        announced = self.inbox.prekeys(identity(who))
+        assert announced is not None
+        life = keyenvelope.life(announced, self.hour)
+        assert life is not None
+        channel = self.own.channel
+        content = self.author.deliver(identity(who), announced, life.days, channel, epoch, key)
+        inbox = self.home.node.intake.sealing.day_key(inbox_channel_id(identity(who)), b"", life.expiry_hour)
+        return self.author.seal(content, inbox, life.expiry_hour).raw
+
+    def seal_again(self, epoch: bytes, key: bytes) -> bytes:
+        """An epoch's post, sealed under a key of our own."""
+        until = self.hour + 72
+        day_key = advance(key, key_day(until) - key_day(self.hour))
+        return self.author.seal(self.home.log.groups.content(epoch), day_key, until).raw
+
+
+def renewed_apart(table: Table) -> tuple[Home, Home, Home, bytes]:
+    """Oak, elm and ash; ash did not hear of the newest epoch yet."""
+    oak, elm, ash = group(table, 3)
+    apart(table, ash)
+    oak.ask("group.rotate", group="kitchen")
+    table.run(60_000)
+    assert epoch(oak) == epoch(elm) != epoch(ash)
+    return oak, elm, ash, bytes.fromhex(epoch(oak))
+
+
+def keys(home: Home, epoch: bytes) -> list[tuple[int, bytes]]:
+    assert home.node.groups is not None
+    (own,) = home.node.groups.groups.values()
+    return [*home.node.intake.sealing.keyring.keys(own.channel, epoch)]
+
+
+def all_read_all(table: Table, oak: Home, elm: Home, ash: Home) -> None:
+    table.link(oak, ash)
+    table.run(10 * 60_000)
+    for home in (oak, elm, ash):
+        say(home, f"by {home.log.name}")
+    assert read(oak) == read(elm) == read(ash) == ["by oak", "by elm", "by ash"]
+
+
+def test_G02_a_member_who_seals_an_epoch_under_a_key_of_its_own_passes_it_off_to_nobody(table: Table) -> None:
+    oak, elm, ash, renewed = renewed_apart(table)
+    hostile, false = Infiltrator(elm), b"f" * 32
+    bring(ash, hostile.give_key(ash, renewed, false), hostile.seal_again(renewed, false))
+    table.run(60_000)
+    assert renewed.hex() == epoch(ash) and keys(ash, renewed) == []
+    bring(ash, hostile.give_key(ash, renewed, b"g" * 32))  # by now ash knows which is the key
+    assert keys(ash, renewed) == []
+    all_read_all(table, oak, elm, ash)
+    assert keys(ash, renewed) == keys(oak, renewed) != []
+
+
+def test_G02_false_keys_of_one_member_keep_no_true_one_out(table: Table) -> None:
+    oak, elm, ash, renewed = renewed_apart(table)
+    hostile = Infiltrator(elm)
+    for number in range(CANDIDATE_KEYS_MAX + 1):
+        bring(ash, hostile.give_key(ash, renewed, bytes((number,)) * 32))
+    for number in range(EPOCHS_AHEAD_MAX + 1):
+        bring(ash, hostile.give_key(ash, bytes((number,)) * 32, b"f" * 32))
+    assert keys(ash, renewed) == [(keys(oak, renewed)[0][0], bytes(32))]
+    assert keys(ash, bytes((EPOCHS_AHEAD_MAX,)) * 32) == []
+    all_read_all(table, oak, elm, ash)
