@@ -8,11 +8,13 @@ from typing import Any
 
 from vectors_fixed import NOW_HOUR, NOW_MS, Vector, entropy, fixed, identity
 
-from meshd import codec, daykeys, envelope, post
+from meshd import armor, codec, daykeys, envelope, post
+from meshd.errors import CallerError
+from meshd.grouping import PREFIX, decode_invite, encode_invite
 from meshd.groups import keyenvelope, prekeys
 from meshd.groups.keyenvelope import Delivered
 from meshd.groups.prekeys import OwnPrekeys
-from meshd.ids import inbox_channel_id
+from meshd.ids import LABEL_INVITE, inbox_channel_id
 from meshd.limits import PREKEY_DAYS
 from meshd.post import KIND_EPOCH, KIND_PREKEYS, Post
 
@@ -72,7 +74,13 @@ def _valid(name: str, content: bytes) -> Vector:
         if found is not None:
             entry |= {"day": found.day, "key": found.key.hex()}
         opened.append(entry)
-    return {"name": name, "content": content.hex(), "last_day": parsed.last_day, "opens_to": opened}
+    return {
+        "name": name,
+        "content": content.hex(),
+        "last_day": parsed.last_day,
+        "opens_to": opened,
+        "invitation": encode_invite(content),
+    }
 
 
 def _spliced(content: bytes, **slots: Any) -> bytes:
@@ -111,6 +119,24 @@ def _refused() -> dict[str, bytes]:
     }
 
 
+def _refused_invitations() -> dict[str, str]:
+    text = encode_invite(_sealed())
+    wrong = {
+        "another prefix": text.replace("GROUP:1", "GROUP:2"),
+        "a character left out": text[:99] + text[100:],
+        "two characters swapped": text[:99] + text[100] + text[99] + text[101:],
+        "the check of another label": armor.encode(PREFIX, LABEL_INVITE, _sealed()),
+        "no key envelope": encode_invite(_sealed()[:-1]),
+    }
+    for name, refused in wrong.items():
+        try:
+            decode_invite(refused)
+        except CallerError:
+            continue
+        raise RuntimeError(f"not refused: {name}")
+    return wrong
+
+
 def made() -> Vector:
     """What prekeys.json holds."""
     if prekeys.parse(_ANNOUNCING) != _PREKEYS:
@@ -142,4 +168,7 @@ def made() -> Vector:
             _valid("the last days of the prekeys", _sealed(days=2, day=DAY + 7)),
         ],
         "ignored_key_envelopes": [{"name": name, "content": raw.hex()} for name, raw in refused.items()],
+        "refused_invitations": [
+            {"name": name, "invitation": text} for name, text in _refused_invitations().items()
+        ],
     }

@@ -1,5 +1,6 @@
 """A second reader of prekeys and key envelopes, written from protocol.md alone, as `independent`."""
 
+from base64 import b32decode, b32encode
 from struct import pack
 from typing import NamedTuple
 
@@ -35,6 +36,23 @@ def announcement(content: bytes) -> tuple[int, list[bytes]]:
     except Close:
         raise Ignore from None
     return first, keys
+
+
+# --- Invites: an invitation to a group ---
+
+
+def invitation(text: str) -> bytes:
+    """The content of the key envelope that it is."""
+    text = "".join(text.split()).upper()
+    require(text.startswith("MESHD-GROUP:1:") and "=" not in text)
+    digits = text[14:]
+    try:
+        raw = b32decode(digits + "=" * (-len(digits) % 8))
+    except ValueError as error:
+        raise Close from error
+    require(b32encode(raw).decode().rstrip("=") == digits and len(raw) > 4)
+    require(raw[-4:] == H("meshd/1 group invite", raw[:-4])[:4])
+    return raw[:-4]
 
 
 # --- Key envelopes ---

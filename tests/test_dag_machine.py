@@ -34,6 +34,7 @@ def known_by_page(dag: Dag) -> other.Known:
             other.Epoch(
                 each.id, each.channel, each.author, each.time_ms, body.depth, list(body.parents), body.name,
                 body.flags, rows, each.admins(), list(body.acts), [tuple(cosign) for cosign in body.cosigns],
+                body.key_check,
             )
         )  # fmt: skip
     return other.Known(held, dag.anchor, sorted(dag.forked))

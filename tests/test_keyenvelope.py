@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshd import codec, daykeys, envelope
+from meshd.errors import CallerError
+from meshd.grouping import decode_invite, encode_invite
 from meshd.groups import keyenvelope
 from meshd.groups.keyenvelope import Delivered, Life
 from tests import independent_prekeys as other
+from tests.independent import Close
 from tests.independent_sealed import Ignore
 from tests.key_parts import (
     ASH,
@@ -263,3 +266,20 @@ def test_a_key_envelope_that_both_readers_ignore(vector: dict[str, str]) -> None
     assert found is None or keyenvelope.open(found, RECIPIENT, kept.get) is None
     with pytest.raises(Ignore):
         other.key_of(b(vector["content"]), RECIPIENT, kept)
+
+
+@pytest.mark.parametrize("vector", named(VECTORS["key_envelopes"]))
+def test_an_invitation_is_a_key_envelope_as_text(vector: dict[str, Any]) -> None:
+    content, text = b(vector["content"]), vector["invitation"]
+    assert encode_invite(content) == text and other.invitation(text) == content
+    typed = "\n  ".join((text[:40].lower(), text[40:]))
+    assert decode_invite(typed) == keyenvelope.parse(content) and other.invitation(typed) == content
+
+
+@pytest.mark.parametrize("vector", named(VECTORS["refused_invitations"]))
+def test_an_invitation_that_both_readers_refuse(vector: dict[str, str]) -> None:
+    with pytest.raises(CallerError):
+        decode_invite(vector["invitation"])
+    kept = {VECTORS["day"] + n: secret for n, secret in enumerate(SECRETS)}
+    with pytest.raises((Close, Ignore)):
+        other.key_of(other.invitation(vector["invitation"]), RECIPIENT, kept)
