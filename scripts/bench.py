@@ -6,8 +6,8 @@ those terms; `met` says whether this run met them. Daemons are real processes on
 folder, on the disk that holds it; the last reader is a client of the RPC socket, like any other.
 
 Some have no part in that and run only when they are named: `flood` (what others pay for one neighbour's junk) and
-`growth`, which take minutes, the latter being what `--plots DIR` draws; and `peers`, which installs other people's
-programs to compare with.
+`growth`, which take minutes, the latter being what `--plots DIR` draws; `members` (a group of 200 is made, changed and
+written to); and `peers`, which installs other people's programs to compare with.
 
 It measures one machine that does nothing else. It does not measure Wi-Fi, and says nothing about many nodes
 (`scripts/sim` does).
@@ -32,6 +32,7 @@ import bench_growth
 import bench_handshake
 import bench_idle
 import bench_live
+import bench_members
 import bench_memory
 import bench_panic
 import bench_peers
@@ -61,7 +62,12 @@ BENCHES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "panic": bench_panic.run,
     "groups": bench_groups.run,
 }
-OPTIONAL = {"growth": bench_growth.run, "flood": bench_flood.run, "peers": bench_peers.run}
+OPTIONAL = {
+    "growth": bench_growth.run,
+    "flood": bench_flood.run,
+    "peers": bench_peers.run,
+    "members": bench_members.run,
+}
 
 
 def verifies_a_second() -> int:
