@@ -166,7 +166,7 @@ def read_post(content: bytes, *, channel: bytes, epoch: bytes, expiry_hour: int)
     inside = post.parse(signed, sealed=True)
     if inside.channel != channel:
         raise PeerError("a post of another channel")
-    if inside.epoch != epoch and (inside.epoch or inside.kind not in post.KEY_KINDS):
+    if inside.epoch != epoch and (inside.epoch or inside.kind not in post.EPOCHLESS_KINDS):
         raise PeerError("a post of another epoch")
     if inside.keep_until < expiry_hour or (
         inside.kind == post.KIND_TEXT and inside.keep_until != expiry_hour

@@ -115,6 +115,23 @@ UPKEEP_EACH_MS = (
     60_000  # times members: the longest wait before what nobody waits for: word crosses a town meanwhile
 )
 
+# Plans (protocol.md, "Plans")
+PLAN_DAYS_MAX = 90  # how long a plan is valid: as long as what is sealed anew is kept
+PLAN_KEEP_HOURS = 24  # a plan is kept so long past its end: who shows up late is still told what happened
+SCENARIOS_MAX = 32  # more than anybody remembers
+SCENARIO_NAME_SIZE_MAX = 32  # bytes of a scenario's name, which is spoken and typed
+STEWARDS_MAX = 16  # shares of one key: what SLIP-39 can name
+RESPONSE_CLASSES = (256, 1024, 4096)  # plaintext sizes of sealed responses, so that a length tells little
+RESPONSE_SIZE_MAX = 4094  # of any response: what the largest class holds
+RESPONSE_TEXT_SIZE_MAX = 2000  # what is read on a screen in the street
+PLACE_SIZE_MAX = 200  # a place, in UTF-8 bytes
+CHECKLIST_MAX = 16  # items; more are not worked through
+CHECKLIST_ITEM_SIZE_MAX = 200  # … and bytes of each
+CUE_SIZE_MAX = 256  # bytes of a cue
+CUE_NODES_MAX = 32  # nodes of its tree: each is judged on everything that is heard
+CUE_DEPTH_MAX = 4  # nodes on the way from its root to a leaf, both counted: what people still understand
+CUE_BRANCHES_MAX = 16  # cues of which some are needed
+
 # Discovery and dialling (protocol.md, "Discovery")
 CANDIDATES_MAX = 256  # addresses learned from mDNS, kept in memory only
 ADDRESSES_PER_INSTANCE_MAX = 8  # one laptop has few

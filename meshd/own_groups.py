@@ -42,7 +42,7 @@ from meshd.limits import (
     SUPERSEDED_HOURS,
 )
 from meshd.own_group import KNOWN, OwnGroup, may_ask, precedes
-from meshd.post import DAY_MS, HOUR_MS, KIND_EPOCH, KIND_PREKEYS, KIND_STATEMENT, KIND_TEXT
+from meshd.post import DAY_MS, HOUR_MS, KIND_EPOCH, KIND_PREKEYS, KIND_STATEMENT, KIND_TEXT, LONG_KINDS
 from meshd.sealing import Inside, Sealing
 from meshd.statement import Statement
 from meshd.store.groups import GroupRow
@@ -139,8 +139,8 @@ class OwnGroups:
         if self.inbox.is_inbox(found.channel):
             return found.kind == KIND_PREKEYS
         own = self.groups.get(found.channel)
-        if own is None or found.kind == KIND_EPOCH:
-            return True  # a sealed channel that is no group of ours was joined with its key
+        if own is None or found.kind in LONG_KINDS:
+            return True  # no group of ours, and joined with its key; or it is judged by what it says, not by epoch
         dag = own.group.dag
         if not own.row.is_accepted or dag.status(found.epoch) not in KNOWN:
             return False

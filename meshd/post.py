@@ -23,8 +23,14 @@ KIND_TEXT = 1
 KIND_EPOCH = 2  # in sealed envelopes only, as all below
 KIND_PREKEYS = 3
 KIND_STATEMENT = 4
-KEY_KINDS = frozenset({KIND_EPOCH, KIND_PREKEYS})  # they bring keys, so they name no epoch
-LONG_KINDS = frozenset({KIND_EPOCH})  # kinds that are long, live long, and are sealed anew while they live
+KIND_PLAN = 5  # one version of a plan
+KIND_PLAN_ACT = 6  # what somebody does about one
+LONG_KINDS = frozenset(
+    {KIND_EPOCH, KIND_PLAN, KIND_PLAN_ACT}
+)  # long, live long, are sealed anew while they live
+EPOCHLESS_KINDS = LONG_KINDS | {
+    KIND_PREKEYS
+}  # name no epoch: they bring keys, or are for members to come as well
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 POST_SIZE_MAX = limits.BODY_SIZE_MAX + 512  # body, and all other slots at their largest
@@ -130,7 +136,7 @@ def parse_text(body: bytes) -> Text | None:
 
 
 __all__ = [
-    "HOUR_MS", "KEY_KINDS", "KIND_EPOCH", "KIND_PREKEYS", "KIND_STATEMENT", "KIND_TEXT", "LONG_KINDS", "POST_SIZE_MAX",
-    "SEALED_POST_SIZE_MAX", "VERSION", "Post", "Text", "encode", "encode_text", "parse", "parse_text", "post_id",
-    "sign",
+    "EPOCHLESS_KINDS", "HOUR_MS", "KIND_EPOCH", "KIND_PLAN", "KIND_PLAN_ACT", "KIND_PREKEYS", "KIND_STATEMENT",
+    "KIND_TEXT", "LONG_KINDS", "POST_SIZE_MAX", "SEALED_POST_SIZE_MAX", "VERSION", "Post", "Text", "encode",
+    "encode_text", "parse", "parse_text", "post_id", "sign",
 ]  # fmt: skip

@@ -182,6 +182,10 @@ def _inside() -> list[Vector]:
         "an epoch with the longest body": content(epoch_post._replace(body=_LONG_BODY)),
         "an epoch that is kept as long as may be": content(epoch_post._replace(keep_until=_LAST)),
         "prekeys": content(INSIDE._replace(kind=post.KIND_PREKEYS, epoch=b"")),
+        "a plan with the longest body": content(epoch_post._replace(kind=post.KIND_PLAN, body=_LONG_BODY)),
+        "an act upon a plan, kept as long as may be": content(
+            epoch_post._replace(kind=post.KIND_PLAN_ACT, keep_until=_LAST)
+        ),
         "an unknown kind that lasts longer than its envelope": content(
             INSIDE._replace(kind=77, keep_until=HOUR + 1)
         ),
@@ -194,6 +198,7 @@ def _inside() -> list[Vector]:
         "a text without an epoch": content(INSIDE._replace(epoch=b"")),
         "an epoch of 31 bytes": content(INSIDE._replace(epoch=EPOCH[1:])),
         "an epoch post that names another epoch": content(epoch_post._replace(epoch=bytes(32))),
+        "a statement without an epoch": content(INSIDE._replace(kind=post.KIND_STATEMENT, epoch=b"")),
         "a text that lasts longer than its envelope": content(INSIDE._replace(keep_until=HOUR + 1)),
         "a text that ends before its envelope": content(INSIDE._replace(keep_until=HOUR - 1)),
         "an epoch that ends before its envelope": content(epoch_post._replace(keep_until=HOUR - 1)),

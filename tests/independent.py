@@ -126,7 +126,7 @@ def post(signed: bytes, *, sealed: bool = False) -> Post:
     require(found.sequence == 1 or len(parents) >= 1)
     require(1 <= found.kind <= 255)
     time, until = found.hlc >> 16, found.keep_until * 3_600_000
-    is_long = sealed and found.kind == 2
+    is_long = sealed and found.kind in (2, 5, 6)
     require(time < until <= time + (2161 if is_long else 169) * 3_600_000)
     require(len(found.body) <= (30_720 if is_long else 16_384))
     return found

@@ -110,7 +110,7 @@ def inside(content: bytes, channel: bytes, epoch: bytes, hour: int) -> Post:
         require(first == 0 and len(signature) == 64)
         found = post(signed, sealed=True)
         require(found.channel == channel)
-        require(found.epoch == epoch or (found.epoch == b"" and found.kind in (2, 3)))
+        require(found.epoch == epoch or (found.epoch == b"" and found.kind in (2, 3, 5, 6)))
         require(hour <= found.keep_until and (found.kind != 1 or hour == found.keep_until))
         require(found.hlc >> 16 < hour * 3_600_000)
         require(signature_holds(found.author, post_id(signed), signature))

@@ -70,21 +70,22 @@ def test_a_sealed_post_names_an_epoch_of_32_bytes_or_none() -> None:
             post.parse(post.encode(OAK.post(epoch=epoch)), sealed=True)
 
 
-def test_an_epoch_is_longer_and_kept_longer_than_other_posts_and_only_when_sealed() -> None:
+@pytest.mark.parametrize("long", [post.KIND_EPOCH, post.KIND_PLAN, post.KIND_PLAN_ACT])
+def test_some_kinds_are_longer_and_kept_longer_than_others_and_only_when_sealed(long: int) -> None:
     on_the_hour = HOUR * post.HOUR_MS << 16
     longest = {"hlc": on_the_hour, "keep_until": HOUR + limits.LONG_KEEP_HOURS_MAX}
     largest = {"body": bytes(limits.LONG_BODY_SIZE_MAX)}
-    post.parse(post.encode(OAK.post(kind=post.KIND_EPOCH, **longest, **largest)), sealed=True)
+    post.parse(post.encode(OAK.post(kind=long, **longest, **largest)), sealed=True)
     for slots in (longest, largest):
-        refused(kind=post.KIND_EPOCH, **slots)
-        for kind in (post.KIND_TEXT, post.KIND_PREKEYS, 77):
+        refused(kind=long, **slots)
+        for kind in (post.KIND_TEXT, post.KIND_PREKEYS, post.KIND_STATEMENT, 77):
             with pytest.raises(PeerError):
                 post.parse(post.encode(OAK.post(kind=kind, **slots)), sealed=True)
     longest["keep_until"] += 1
     largest["body"] += b"\0"
     for slots in (longest, largest):
         with pytest.raises(PeerError):
-            post.parse(post.encode(OAK.post(kind=post.KIND_EPOCH, **slots)), sealed=True)
+            post.parse(post.encode(OAK.post(kind=long, **slots)), sealed=True)
 
 
 def test_incarnations_are_63_bits() -> None:

@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 ANY = ("*",)
 WIRE = ("vocabulary", "wire")
-CORE = (*WIRE, "proto", "store", "groups", "node")
+CORE = (*WIRE, "proto", "store", "groups", "plans", "node")
 ROWS = (
     Row("package", ("meshd",), (), {}),
     Row(
@@ -62,6 +62,12 @@ ROWS = (
     Row("store", ("meshd.store", "meshd.store.*"), (*WIRE, "store"), {"sqlcipher3": ANY}),
     Row("groups", ("meshd.groups", "meshd.groups.*"), (*WIRE, "groups"), {}),
     Row(
+        "plans",
+        ("meshd.plans", "meshd.plans.*"),
+        (*WIRE, "plans"),
+        {"shamir_mnemonic": ("meshd.plans.shares",)},
+    ),
+    Row(
         "net",
         ("meshd.net", "meshd.net.*"),
         ("vocabulary", "net"),
@@ -86,7 +92,16 @@ ROWS = (
 )
 # Imported inside the function that needs them: they cost every start otherwise.
 LAZY = {"segno", "platformdirs", "zxingcpp"}
-PACKAGES = ("meshd", "meshd.proto", "meshd.store", "meshd.groups", "meshd.net", "meshd.daemon", "cli")
+PACKAGES = (
+    "meshd",
+    "meshd.proto",
+    "meshd.store",
+    "meshd.groups",
+    "meshd.plans",
+    "meshd.net",
+    "meshd.daemon",
+    "cli",
+)
 
 CORE_BANS = {
     "trio": "the driver in daemon/ and net/ await; the core returns effects",

@@ -1,0 +1,137 @@
+"""Cues: one way to write each tree, no bytes that break the reader, and every leaf is asked."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshd.errors import PeerError
+from meshd.limits import CUE_BRANCHES_MAX, CUE_NODES_MAX, CUE_SIZE_MAX
+from meshd.plans import cue
+from meshd.plans.cue import After, At, Call, Dark, Phrase, Silence, Some
+from tests.plan_parts import cues
+
+ALL = Some(6, (Call(), Phrase(), At(1), After(2, 3), Dark(4), Silence(5, 6, 7)))
+ALL_BYTES = "070606 01 02 0300000001 040200000003 0504 0605000607"
+
+
+def test_bytes() -> None:
+    assert cue.encode(ALL) == bytes.fromhex(ALL_BYTES)
+    assert cue.parse(bytes.fromhex(ALL_BYTES)) == ALL
+
+
+@given(cues())
+def test_what_is_encoded_is_read_again(made: cue.Cue) -> None:
+    raw = cue.encode(made)
+    try:
+        assert cue.parse(raw) == made
+    except PeerError:
+        nodes = sum(1 for _ in cue.leaves(made)) + raw.count(7)
+        assert nodes > CUE_NODES_MAX
+
+
+@given(st.binary(max_size=CUE_SIZE_MAX + 9) | st.lists(st.integers(0, 8), max_size=90).map(bytes))
+def test_any_bytes_are_a_cue_that_encodes_to_them_or_none(raw: bytes) -> None:
+    try:
+        read = cue.parse(raw)
+    except PeerError:
+        return
+    assert cue.encode(read) == raw
+
+
+def chain(depth: int) -> bytes:
+    return bytes((7, 1, 1)) * (depth - 1) + b"\x01"
+
+
+def wide(calls: int) -> bytes:
+    """A root over full branches, with so many calls in all: 4 + 1 nodes stand above them."""
+    each, more = divmod(calls, 4)
+    counts = [each + (place < more) for place in range(4)]
+    return bytes((7, 1, 4)) + b"".join(bytes((7, 1, count)) + b"\x01" * count for count in counts)
+
+
+def test_limits() -> None:
+    assert cue.parse(chain(4))
+    assert cue.parse(wide(CUE_NODES_MAX - 5))
+    most = Some(CUE_BRANCHES_MAX, (Call(),) * CUE_BRANCHES_MAX)
+    assert cue.parse(cue.encode(most)) == most
+
+
+@pytest.mark.parametrize(
+    "raw",
+    {
+        "nothing": b"",
+        "kind 0": b"\x00",
+        "kind 8": b"\x08",
+        "cut": bytes.fromhex("03000000"),
+        "a branch is missing": bytes.fromhex("07010201"),
+        "a byte behind": b"\x01\x01",
+        "none needed": bytes.fromhex("07000101"),
+        "more needed than there are": bytes.fromhex("07020101"),
+        "no branches": bytes.fromhex("070100"),
+        "17 branches": bytes((7, 1, 17)) + b"\x01" * 17,
+        "five deep": chain(5),
+        "33 nodes": wide(CUE_NODES_MAX - 4),
+        "257 bytes": bytes((7, 1, 1)) * 85 + b"\x05\x01",
+        "dark, and nobody says so": b"\x05\x00",
+        "silence that nobody observes": bytes.fromhex("0600000100"),
+        "silence of no hours": bytes.fromhex("0600000001"),
+    }.items(),
+    ids=lambda case: case[0],
+)
+def test_refused(raw: tuple[str, bytes]) -> None:
+    with pytest.raises(PeerError):
+        cue.parse(raw[1])
+
+
+def test_too_many_bytes_are_refused_before_one_is_read() -> None:
+    with pytest.raises(PeerError, match="too long"):
+        cue.parse(b"\x01" * (CUE_SIZE_MAX + 1))
+
+
+@pytest.mark.parametrize("number", [At(2**32), After(256, 0), Dark(-1), Some(1, (Call(),) * 256)])
+def test_a_number_that_does_not_fit_is_not_encoded(number: cue.Cue) -> None:
+    with pytest.raises(OverflowError):
+        cue.encode(number)
+
+
+def test_leaves_are_numbered_in_prefix_order() -> None:
+    tree = Some(1, (Some(2, (Call(), At(1))), Phrase(), Some(1, (At(2),))))
+    assert list(cue.leaves(tree)) == [Call(), At(1), Phrase(), At(2)]
+    assert list(cue.leaves(Call())) == [Call()]
+
+
+def test_a_call_is_no_phrase() -> None:
+    assert Call() != Phrase()
+    assert At(1) != Dark(1)
+
+
+def test_met() -> None:
+    tree = Some(2, (Call(), Some(1, (At(1), At(2))), Phrase()))
+    for verdicts, outcome in {
+        "0000": False,
+        "1000": False,
+        "1010": True,
+        "0110": False,
+        "0101": True,
+    }.items():
+        asked = []
+
+        def is_met(
+            number: int, leaf: cue.Leaf, verdicts: str = verdicts, asked: list[object] = asked
+        ) -> bool:
+            asked.append((number, leaf))
+            return verdicts[number] == "1"
+
+        assert cue.met(tree, is_met) is outcome
+        assert asked == list(enumerate(cue.leaves(tree)))  # all, whatever those before them said
+
+
+@given(cues(), st.randoms(use_true_random=False))
+def test_more_that_is_met_never_makes_a_cue_unmet(made: cue.Cue, rng: object) -> None:
+    count = sum(1 for _ in cue.leaves(made))
+    some = [rng.random() < 0.5 for _ in range(count)]  # type: ignore[attr-defined]
+    assert cue.met(made, lambda number, _: True)
+    assert not cue.met(made, lambda number, _: False)
+    if cue.met(made, lambda number, _: some[number]):
+        more = [each or rng.random() < 0.5 for each in some]  # type: ignore[attr-defined]
+        assert cue.met(made, lambda number, _: more[number])
