@@ -97,9 +97,10 @@ def _compare(console: Console, who: str) -> str:
 
 @command("vouch", example="mesh contact vouch oak")
 @_WHO
-def vouch(console: Console, who: str) -> None:
-    """Says in the groups you share that you know somebody."""
-    _change(console, "vouch", {"who": who})
+@click.option("--remove", is_flag=True, help="Take it back.")
+def vouch(console: Console, who: str, remove: bool) -> None:
+    """Says in the groups you share that you compared somebody's key."""
+    console.show(console.call("contact.vouch", {"who": who, "remove": remove or None}), text.vouched)
 
 
 @command("rename", example="mesh contact rename oak#7f3a oak")

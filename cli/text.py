@@ -237,6 +237,8 @@ def shown(document: Document) -> Iterator[str]:
     yield f"id          {document['id']}"
     yield f"author      {document['author']}"
     yield inert(f"signature   {said}")
+    if document["trust"] == "vouched":
+        yield f"trust       {_trust(document, {})}; see: mesh contact list"
     if document["forked"]:
         yield click.style("forked      its author signed two different posts with this number", fg="yellow")
     via = {
@@ -258,8 +260,9 @@ def channels(document: Document, aligned: bool) -> Iterator[str]:
 
 
 def contacts(document: Document, aligned: bool) -> Iterator[str]:
+    names = {each["id"]: each["name"] for each in document["contacts"]}
     rows = [
-        (each["name"], each["trust"], ", ".join(_marks(each)) or "-", each["id"][:8])
+        (each["name"], _trust(each, names), ", ".join(_marks(each)) or "-", each["id"][:8])
         for each in document["contacts"]
     ]
     yield from table(("NAME", "TRUST", "MARKS", "ID"), rows, aligned)
@@ -269,9 +272,24 @@ def contact(document: Document) -> Iterator[str]:
     """The one contact that a command was about."""
     (about,) = (each for each in document["contacts"] if each["id"] == document["id"])
     marks = "".join(f", {mark}" for mark in _marks(about))
-    yield inert(f"{about['name']} {about['id'][:8]}: {about['trust']}{marks}")
+    names = {each["id"]: each["name"] for each in document["contacts"]}
+    yield inert(f"{about['name']} {about['id'][:8]}: {_trust(about, names)}{marks}")
     if about["trust"] == "seen" and about["added"] and not about["blocked"]:
         yield "Whose card it is, only they can tell you: meet, and run `mesh contact verify`."
+
+
+def vouched(document: Document) -> Iterator[str]:
+    """The one contact, and in how many groups it was said that their key was compared, or no longer."""
+    yield from contact(document)
+    count = len(document["groups"])
+    yield f"said in {count} {'group' if count == 1 else 'groups'} that you share"
+
+
+def _trust(person: Document, names: dict[str, str]) -> str:
+    """How sure the user can be, and by whose word; `names` by id."""
+    if person["trust"] != "vouched":
+        return str(person["trust"])
+    return f"vouched by {', '.join(names.get(who, who[:8]) for who in person['vouched_by'])}"
 
 
 def _marks(contact: Document) -> Iterator[str]:
@@ -291,9 +309,10 @@ def comparison(who: str, document: Document) -> Iterator[str]:
 def group(document: Document) -> Iterator[str]:
     """Who is in, and what is under way."""
     yield inert(f"{document['name'] or 'a group whose own post is not here yet'} {document['id'][:8]}")
+    names = {member["id"]: member["name"] for member in document["members"]}
     for member in document["members"]:
         marks = [mark for mark in ("admin", "pending") if member[mark]]
-        yield inert(f"  {member['name']} {member['id'][:8]}: {', '.join([member['trust'], *marks])}")
+        yield inert(f"  {member['name']} {member['id'][:8]}: {', '.join([_trust(member, names), *marks])}")
     for act in document["acts"]:
         yield inert(f"  to {act['what']} {act['who'][:8]}: {len(act['signers'])} of {act['needed']} signed")
 

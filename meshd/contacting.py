@@ -7,6 +7,8 @@ The rules:
 - **Verified** is who was compared face to face: by the twelve words of the key, or by a card read from their own
   screen. If they differ, either somebody misheard or somebody stands between the two; nothing is changed, and the user
   is told so.
+- A **vouch** is our word for a key that we verified, in the groups that we share with its owner (`vouching`); those for
+  whom the word of somebody verified counts are listed too, added or not.
 - A **changed key** is a hard stop: a petname that belongs to one key is never given to another, whatever a card says.
 - Who is **muted** is read when asked for, but not followed and not counted as unread. Who is **blocked** is not shown
   anywhere and not recognised on links; their posts are carried for others like anybody's, because refusing them would
@@ -48,7 +50,7 @@ class Contacting:
         }
 
     def _list(self, params: Params, now: Now) -> Document:
-        return _contacts(self._node.require_log())
+        return self._contacts()
 
     def _add(self, params: Params, now: Now) -> Document:
         log = self._writable()
@@ -58,7 +60,7 @@ class Contacting:
         self._put(log, known._replace(petname=name, is_added=True))
         self._keep_inbox(shown)
         self._node.recognition.again()
-        return _contacts(log, shown.identity)
+        return self._contacts(shown.identity)
 
     def _verify(self, params: Params, now: Now) -> Document:
         log, known = self._named(params)
@@ -72,30 +74,50 @@ class Contacting:
         if "words" in params or "card" in params:
             self._put(log, known._replace(is_verified=True))
             self._node.recognition.again()
-        return _contacts(log, known.identity, {"fingerprint": fingerprint(known.identity)})
+        return self._contacts(known.identity, {"fingerprint": fingerprint(known.identity)})
 
     def _vouch(self, params: Params, now: Now) -> Document:
-        self._named(params)
-        raise CallerError(
-            Code.refused,
-            "a vouch is spread inside groups that you share, which this version does not do: nothing was said",
-        )
+        log, known = self._named(params)
+        self._node.time.require()
+        vouching, name = self._node.vouching, people.shown(log, known.identity)
+        if vouching is None:
+            raise RuntimeError("an open log without who vouches")
+        if params.get("remove"):
+            told = vouching.take_back(known.identity, now)
+        elif not known.is_verified or known.is_blocked:
+            raise CallerError(
+                Code.refused,
+                f"who vouches says that they have compared the key: meet, and run `mesh contact verify {name}`",
+            )
+        else:
+            told = vouching.say(known.identity, now)
+        return self._contacts(known.identity, {"groups": sorted(own.channel.hex() for own in told)})
 
     def _rename(self, params: Params, now: Now) -> Document:
         log, known = self._named(params)
         self._put(log, known._replace(petname=checked_petname(params["n"])))
-        return _contacts(log, known.identity)
+        return self._contacts(known.identity)
 
     def _mute(self, params: Params, is_muted: bool) -> Document:
         log, known = self._named(params)
         self._put(log, known._replace(is_muted=is_muted))
-        return _contacts(log, known.identity)
+        return self._contacts(known.identity)
 
     def _block(self, params: Params, is_blocked: bool) -> Document:
         log, known = self._named(params)
         self._put(log, known._replace(is_blocked=is_blocked))
         self._node.recognition.again()
-        return _contacts(log, known.identity)
+        return self._contacts(known.identity)
+
+    def _contacts(self, touched: bytes | None = None, more: Document | None = None) -> Document:
+        """All contacts, those whom others vouch for, and the id of the one that this was about."""
+        log, vouching = self._node.require_log(), self._node.vouching
+        listed = log.contacts.all()
+        said = {contact.identity for contact in listed}
+        listed += [Contact(who) for who in (vouching.vouched() if vouching else ()) if who not in said]
+        about = {"id": touched.hex()} if touched is not None else {}
+        shown = [documents.contact_document(contact, log) for contact in listed]
+        return {**about, **(more or {}), "contacts": shown}
 
     def _put(self, log: Log, contact: Contact) -> None:
         log.contacts.put(contact)
@@ -120,13 +142,6 @@ class Contacting:
         if self._node.author is not None and identity == self._node.author.public:
             raise CallerError(Code.refused, "that is you, on this laptop: nothing was changed")
         return log.contacts.get(identity)
-
-
-def _contacts(log: Log, touched: bytes | None = None, more: Document | None = None) -> Document:
-    """All contacts, and the id of the one that this was about."""
-    about = {"id": touched.hex()} if touched is not None else {}
-    listed = [documents.contact_document(contact, log) for contact in log.contacts.all()]
-    return {**about, **(more or {}), "contacts": listed}
 
 
 def _card(text: str, now: Now) -> Card:

@@ -38,6 +38,11 @@ def author_name(name: str, author: bytes, log: Log) -> str:
     return log.contacts.get(author).petname or f"{name}#{log.authors.tag(author)}"
 
 
+def vouched_by(identity: bytes, log: Log) -> list[str]:
+    """The ids of those whose word for this key counts."""
+    return [voucher.hex() for voucher in log.contacts.vouchers(identity)]
+
+
 def post_document(row: Row, log: Log) -> Document:
     """POST. `clock_off_s`: seconds by which the stamp was ahead of our clock when we first saw the post."""
     time_ms = row.hlc >> 16
@@ -46,7 +51,7 @@ def post_document(row: Row, log: Log) -> Document:
         "channel": row.channel_name,
         "author": row.author.hex(),
         "name": author_name(row.author_name, row.author, log),
-        "trust": "self" if row.own else log.contacts.get(row.author).trust,
+        "trust": "self" if row.own else log.contacts.trust(row.author),
         "text": row.text,
         "time": rfc3339(time_ms),
         "clock_off_s": max(0, time_ms - row.first_seen_ms) // 1000,
@@ -75,8 +80,8 @@ def contact_document(contact: Contact, log: Log) -> Document:
     return {
         "id": contact.identity.hex(),
         "name": author_name(log.authors.name(contact.identity), contact.identity, log),
-        "trust": contact.trust,
-        "vouched_by": [],
+        "trust": log.contacts.trust(contact.identity),
+        "vouched_by": vouched_by(contact.identity, log),
         "added": contact.is_added,
         "muted": contact.is_muted,
         "blocked": contact.is_blocked,

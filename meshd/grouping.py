@@ -13,7 +13,7 @@ The rules:
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from meshd import armor, people
+from meshd import armor, documents, people
 from meshd.answers import Document, Method, Params
 from meshd.errors import CallerError, Code
 from meshd.events import Now
@@ -222,7 +222,8 @@ class Grouping:
                 {
                     "id": who.hex(),
                     "name": log.name if who == own.group.me else people.shown(log, who),
-                    "trust": "self" if who == own.group.me else log.contacts.get(who).trust,
+                    "trust": "self" if who == own.group.me else log.contacts.trust(who),
+                    "vouched_by": documents.vouched_by(who, log),
                     "admin": who in due.admins,
                     "pending": who in pending,
                 }

@@ -109,6 +109,7 @@ EPOCH_KEY_DAYS = 90  # for so many days an epoch says which key is its own: as l
 EPOCH_RENEW_MS = (
     7 * 24 * 3600 * 1000
 )  # an epoch is renewed: who copied its secret reads on no longer than that
+VOUCH_HOURS = 30 * 24  # how long a vouch lasts: who vouched and is gone should not be believed for long
 RESEAL_HOURS = 7 * 24  # life of a fresh envelope of what is sealed anew; it is due in the last quarter of it
 HEAL_EACH_MS = 3_000  # times members: the longest wait before healing, which people wait for
 UPKEEP_EACH_MS = (

@@ -67,6 +67,7 @@ from meshd.room import Room
 from meshd.store.carry import Carry
 from meshd.store.log import Log
 from meshd.upkeep import Upkeep
+from meshd.vouching import Vouching
 
 
 class Node:
@@ -112,11 +113,10 @@ class Node:
         self.author: Author | None = None
         self.inbox: Inbox | None = None
         self.groups: OwnGroups | None = None
+        self.vouching: Vouching | None = None
         if self.log is not None:
             self._load_own(self.log, now)
-        self.upkeep = Upkeep(
-            self.carry, self.log, self.keyset, self.intake, self.indexing, self.time, self.groups
-        )
+        self.upkeep = Upkeep(self)
         self.recognition = Recognition(self.log, self._entropy, self._send)
         self.exchange = Exchange(self.carry, self.keyset, self.intake, self._send, self.emit, self._rng, now)
         self.exchange.receipts.follow(self.intake.own_living(now))
@@ -129,6 +129,7 @@ class Node:
         self.groups = OwnGroups(
             log, self.author, sealing, self.inbox, entropy=entropy, rng=rng, publish=self.publish
         )
+        self.vouching = Vouching(log, self.author, self.groups)
 
     # --- in and out ---
 

@@ -14,7 +14,7 @@ from meshd.groups.group import Group
 from meshd.groups.turns import Turns
 from meshd.limits import EPOCHS_AHEAD_MAX
 from meshd.statement import Statement
-from meshd.store.groups import GroupRow, Groups
+from meshd.store.groups import GroupRow, Groups, Vouch
 from meshd.store.log import Log, Row
 
 KNOWN = (Status.valid, Status.aside)  # what epochs are whose membership is known
@@ -27,6 +27,7 @@ class OwnGroup:
     row: GroupRow
     group: Group
     votes: list[tuple[Statement, bytes, bytes]] = field(default_factory=list)  # with signer and signature
+    vouches: dict[bytes, dict[bytes, Vouch]] = field(default_factory=dict)  # by subject and signer
     expiries: dict[bytes, int] = field(default_factory=dict)  # expiry hour of an epoch's newest envelope
     ends: dict[bytes, int] = field(default_factory=dict)  # keep-until of an epoch's post
     superseded: dict[bytes, int] = field(default_factory=dict)  # since which hour
@@ -69,6 +70,10 @@ class OwnGroup:
         """How many epochs are known to be valid."""
         return sum(self.group.dag.status(id) in KNOWN for id in self.group.dag.held)
 
+    def vouch(self, signer: bytes, subject: bytes) -> Vouch | None:
+        """What one member said last of another's key."""
+        return self.vouches.get(subject, {}).get(signer)
+
     def load(self, store: Groups) -> None:
         """Take in what is kept of it over a stop."""
         found = []
@@ -86,6 +91,8 @@ class OwnGroup:
         for signer, body in store.votes(self.channel):
             if (said := statement.parse_body(self.channel, signer, body)) is not None:
                 self.votes.append((said[0], signer, said[1]))
+        for vouch in store.vouches(self.channel):
+            self.vouches.setdefault(vouch.subject, {})[vouch.signer] = vouch
 
 
 def may_ask(log: Log, who: bytes, hour: int) -> bool:

@@ -17,6 +17,7 @@ The key of an epoch that another follows is kept for SUPERSEDED_HOURS, for who p
 """
 
 import random
+from collections.abc import Callable
 from contextlib import suppress
 
 from meshd import crypto, statement
@@ -68,6 +69,7 @@ class OwnGroups:
         self._log, self._author, self._sealing, self.inbox = log, author, sealing, inbox
         self._entropy, self._rng, self._publish = entropy, rng, publish
         self.groups: dict[bytes, OwnGroup] = {}
+        self.vouched: Callable[[OwnGroup, Inside, Statement], None] = lambda own, inside, said: None
         for row in log.groups.all():
             self._new(row).load(log.groups)
         sealing.readers[KIND_EPOCH] = self._on_epoch
@@ -155,14 +157,15 @@ class OwnGroups:
         return standing is Standing.after_removal
 
     def _on_text(self, inside: Inside, now: Now) -> None:
-        own = self.groups.get(inside.post.channel)
-        if own is not None:
+        if (own := self.groups.get(inside.post.channel)) is not None:
             own.group.wrote(inside.post.author, inside.post.epoch)
 
     def _on_statement(self, inside: Inside, now: Now) -> None:
         own, found = self.groups.get(inside.post.channel), inside.post
         said = statement.parse_body(found.channel, found.author, found.body)
-        if own is not None and said is not None:
+        if own is not None and said is not None and said[0].purpose == statement.VOUCH:
+            self.vouched(own, inside, said[0])
+        elif own is not None and said is not None:
             self._log.groups.add_vote(own.channel, found.author, found.body)
             own.votes.append((said[0], found.author, said[1]))
             own.is_stale = True
@@ -172,8 +175,7 @@ class OwnGroups:
         if own is None or epoch is None or epoch.is_direct:
             return
         self._hold(own, epoch, inside.opened.content, inside.post.keep_until)
-        newest = self._log.openings.envelope_of(inside.id)
-        if newest is not None:
+        if (newest := self._log.openings.envelope_of(inside.id)) is not None:
             own.expiries[inside.id] = key_hour(newest)
             self._log.groups.renewed(inside.id, key_hour(newest))
 
@@ -196,10 +198,8 @@ class OwnGroups:
         anchor, dag, me = own.anchor, own.group.dag, self._author.public
         if anchor is None:
             return
-        if not {me, own.row.inviter} <= set(
-            anchor.identities()
-        ):  # an invitation by who is not there, or for others
-            self.forget(own)
+        if not {me, own.row.inviter} <= set(anchor.identities()):
+            self.forget(own)  # an invitation by who is not there, or for others
             return
         if not own.row.is_accepted:
             return
@@ -371,8 +371,17 @@ class OwnGroups:
         self._update(own, now)
 
     def say(self, own: OwnGroup, said: Statement, now: Now) -> None:
-        """Sign a statement, and post it in the group."""
-        body = statement.encode_body(said, self._author.sign_statement(said))
+        """Sign an act, and do it once enough have."""
+        signature = self._author.sign_statement(said)
+        body = statement.encode_body(said, signature)
+        self.state(own, body, now)
+        self._log.groups.add_vote(own.channel, self._author.public, body)
+        own.votes.append((said, self._author.public, signature))
+        for act in self._decided(own).values():
+            self._carry_out(own, act, now)
+
+    def state(self, own: OwnGroup, body: bytes, now: Now) -> None:
+        """Post the body of a statement in the group; CallerError(refused)."""
         under = self._sealing.posting(own.channel)
         if not under:
             raise CallerError(Code.refused, "there is no key for this group any more, or none yet")
@@ -381,12 +390,6 @@ class OwnGroups:
         until = made.post.keep_until
         day_key = self._sealing.day_key(own.channel, under, until)
         self._publish([self._author.seal(post_content(made.signed, made.signature), day_key, until)], now)
-        self._log.groups.add_vote(own.channel, self._author.public, body)
-        parsed = statement.parse_body(own.channel, self._author.public, body)
-        if parsed is not None:
-            own.votes.append((said, self._author.public, parsed[1]))
-        for act in self._decided(own).values():
-            self._carry_out(own, act, now)
 
     def next_deadline(self, now: Now) -> int | None:
         """When `go_on` has something to do, in monotonic milliseconds."""

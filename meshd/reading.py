@@ -89,6 +89,7 @@ class Reading:
         row = node.commands.row(log, params["id"])
         return {
             **documents.post_document(row, log),
+            "vouched_by": documents.vouched_by(row.author, log),
             "signature": self._signature(row),
             "first_seen": documents.rfc3339(row.first_seen_ms),
             "via": row.via,

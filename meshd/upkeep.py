@@ -4,34 +4,28 @@ The rule: posts that are carried and not opened or indexed yet, posts whose time
 time itself. None of it is owed to anybody at this moment, so all of it waits while the disk is full.
 """
 
+from typing import TYPE_CHECKING
+
 from meshd.events import Now
-from meshd.indexing import Indexing
-from meshd.intake import Intake
 from meshd.limits import SEEN_MS
-from meshd.meshtime import MeshTime
-from meshd.own_groups import OwnGroups
-from meshd.proto.keyset import KeySet
 from meshd.retention import Retention
-from meshd.store.carry import Carry
-from meshd.store.log import Log
+
+if TYPE_CHECKING:
+    from meshd.node import Node
 
 
 class Upkeep:
     """Owns what is due; made anew when the set is."""
 
-    def __init__(
-        self,
-        carry: Carry,
-        log: Log | None,
-        keyset: KeySet,
-        intake: Intake,
-        indexing: Indexing,
-        time: MeshTime,
-        groups: OwnGroups | None,
-    ) -> None:
-        self._carry, self._log, self._time = carry, log, time
-        self._intake, self._indexing, self._groups = intake, indexing, groups
-        self.retention = Retention(carry, log, keyset, intake.sealing)
+    def __init__(self, node: "Node") -> None:
+        self._carry, self._log, self._intake, self._indexing = (
+            node.carry,
+            node.log,
+            node.intake,
+            node.indexing,
+        )
+        self._time, self._groups, self._vouching = node.time, node.groups, node.vouching
+        self.retention = Retention(node.carry, node.log, node.keyset, node.intake.sealing)
 
     def go_on(self, now: Now) -> None:
         """The next slice of each."""
@@ -45,6 +39,8 @@ class Upkeep:
             if self._groups is not None:
                 self._groups.go_on(now)
                 self._groups.inbox.go_on(now)
+            if self._vouching is not None:
+                self._vouching.go_on(now)
             if self.retention.is_through and self._log is not None:
                 self._intake.advanced = self._log.last_cursor()  # gaps that nobody can fill are gone
         self._indexing.go_on(now)

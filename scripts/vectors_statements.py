@@ -1,12 +1,16 @@
 """Makes statements.json: what is signed, by whom, and which of a set of signatures count.
 
-Rule: each entry of `counted` has signatures of which some do not count, for the one reason in its name.
+Rule: each entry of `counted` has signatures of which some do not count, for the one reason in its name. Of `vouches`,
+those with `until` null say nothing.
 """
 
 from vectors_fixed import Vector, fixed, identity
 
 from meshd import codec, crypto, statement
+from meshd.limits import VOUCH_HOURS
+from meshd.post import HOUR_MS
 from meshd.statement import Statement
+from meshd.vouching import parse, vouch
 
 NAMES = ("oak", "elm", "ash", "fir")
 _GROUP, _PARENT = fixed("group id", 16), fixed("parent epoch")
@@ -26,6 +30,34 @@ _OTHERS = {
     "another subject": _PLAIN._replace(subject=identity("oak")[1]),
     "another flag": _PLAIN._replace(flag=1),
 }
+
+
+_HOUR = 490_224
+_VOUCH = vouch(_GROUP, identity("yew")[1], _HOUR + VOUCH_HOURS)
+_VOUCHES = {
+    "a month": (_VOUCH, VOUCH_HOURS),
+    "rounded up to the hour": (vouch(_GROUP, identity("yew")[1], _HOUR + VOUCH_HOURS + 1), VOUCH_HOURS),
+    "taken back": (vouch(_GROUP, identity("yew")[1], 0), VOUCH_HOURS),
+    "a day, in a strict group": (vouch(_GROUP, identity("yew")[1], _HOUR + 24), 24),
+    "for longer than a month": (vouch(_GROUP, identity("yew")[1], _HOUR + VOUCH_HOURS + 2), VOUCH_HOURS),
+    "a month, in a strict group": (_VOUCH, 24),
+    "for oneself": (vouch(_GROUP, identity("oak")[1], _HOUR), VOUCH_HOURS),
+    "about something": (_VOUCH._replace(about=_PARENT), VOUCH_HOURS),
+    "with the flag": (_VOUCH._replace(flag=1), VOUCH_HOURS),
+    "without an hour": (_VOUCH._replace(subject=_VOUCH.subject[:32]), VOUCH_HOURS),
+    "with more behind the hour": (_VOUCH._replace(subject=_VOUCH.subject + b"\0"), VOUCH_HOURS),
+}
+
+
+def _vouched(name: str, made: Statement, hours: int) -> Vector:
+    said = parse(made, identity("oak")[1], _HOUR * HOUR_MS, hours)
+    return {
+        "name": name,
+        **_slots(made),
+        "hours": hours,
+        "who": said[0].hex() if said else None,
+        "until": said[1] if said else None,
+    }
 
 
 def _slots(made: Statement) -> Vector:
@@ -77,6 +109,11 @@ def statements() -> Vector:
             for name, made in _VALID.items()
         ],
         "statement": _slots(_PLAIN),
+        "vouches": {
+            "author": identity("oak")[1].hex(),
+            "time_ms": _HOUR * HOUR_MS,
+            "cases": [_vouched(name, *case) for name, case in _VOUCHES.items()],
+        },
         "counted": [_counted(name, signatures) for name, signatures in cases.items()],
     }
 

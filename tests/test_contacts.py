@@ -36,7 +36,7 @@ def test_contacts_are_kept(log: Log, path: Path) -> None:
     again = reopened(log, path)
     assert again.contacts.all() == [ash, oak]
     assert again.contacts.inbox(OAK) == (20_001, b"j" * 32) and again.contacts.inbox(ASH) is None
-    assert (again.contacts.get(OAK).trust, again.contacts.get(BEECH)) == ("verified", Contact(BEECH))
+    assert (again.contacts.trust(OAK), again.contacts.get(BEECH)) == ("verified", Contact(BEECH))
 
 
 def test_a_rollback_forgets_contacts(log: Log) -> None:

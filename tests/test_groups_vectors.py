@@ -99,6 +99,15 @@ def test_statements_by_the_second_reader():
     for each in vector["valid"]:
         assert signed(each).hex() == each["signed"]
         assert other.signed_by(b(each["signer"]), b(each["signed"]), b(each["signature"]))
+    for each in vector["vouches"]["cases"]:
+        who, until = b(each["subject"])[:32], b(each["subject"])[32:]
+        is_right = (
+            len(until) == 4 and not any(b(each["about"])) and each["flag"] == 0 and each["purpose"] == 5
+        )
+        hour = int.from_bytes(until, "big")
+        late = hour * 3_600_000 > vector["vouches"]["time_ms"] + (each["hours"] + 1) * 3_600_000
+        says = is_right and not late and who.hex() != vector["vouches"]["author"]
+        assert (each["who"], each["until"]) == ((who.hex(), hour) if says else (None, None)), each["name"]
     for each in vector["counted"]:
         count = {
             sign["signer"]

@@ -4,9 +4,10 @@ from typing import Literal, NotRequired, TypedDict
 
 
 class Contact(TypedDict):
-    """An identity that the user said something about. `name`: the petname, or `name#7f3a` of what they call themselves.
-    `added`: by a card, so that they are recognised on links; so is who is verified. `fingerprint`: the 12 words of the
-    key."""
+    """An identity that the user said something about, or somebody vouches for. `name`: the petname, or `name#7f3a` of
+    what they call themselves. `vouched_by`: the ids of those, verified here, who say in a group of ours that they
+    compared this key. `added`: by a card, so that they are recognised on links; so is who is verified. `fingerprint`:
+    the 12 words of the key."""
 
     id: str
     name: str
@@ -24,6 +25,12 @@ class Contacts(TypedDict):
     v: int
     contacts: list[Contact]
     id: NotRequired[str]
+
+
+class Vouched(Contacts):
+    """`groups`: the ids of those in which it was said."""
+
+    groups: list[str]
 
 
 class Compared(Contacts):

@@ -4,11 +4,13 @@ from typing import Literal, TypedDict
 
 
 class Member(TypedDict):
-    """A member of a group. `pending`: can perhaps not read what is posted now: no key is known to reach them."""
+    """A member of a group. `vouched_by`: as of contacts. `pending`: can perhaps not read what is posted now: no key is
+    known to reach them."""
 
     id: str
     name: str
     trust: Literal["self", "seen", "vouched", "verified"]
+    vouched_by: list[str]
     admin: bool
     pending: bool
 

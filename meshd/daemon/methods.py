@@ -26,7 +26,7 @@ from meshd.daemon.api import (
     Subscribed,
     Synced,
 )
-from meshd.daemon.api_contacts import Compared, Contacts
+from meshd.daemon.api_contacts import Compared, Contacts, Vouched
 from meshd.daemon.api_groups import Group, Invited, Presumed, Requests
 
 TYPE_NAMES: dict[type, str] = {str: "string", int: "whole number", float: "number", bool: "boolean"}
@@ -146,7 +146,11 @@ METHODS: dict[str, Method] = {
         "compares words or card with the key of a contact: verified, or `invalid` if they differ; without either, tells"
         " the words that have to be compared",
     ),
-    "contact.vouch": Method({"who": _WHO}, Contacts, "refused in this version"),
+    "contact.vouch": Method(
+        {"who": _WHO, "remove": Param((bool,), "take it back")},
+        Vouched,
+        "says in the groups shared with somebody verified that their key was compared",
+    ),
     "contact.rename": Method(
         {"who": _WHO, "n": Param((str,), "the new petname", required=True)}, Contacts, "changes a petname"
     ),

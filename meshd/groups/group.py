@@ -68,10 +68,14 @@ class Group:
             who for who in current.identities() if who not in there and not (who in sent and who in reachable)
         ]
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether nothing here is kept over a day."""
+        return any(epoch.body.flags & STRICT for epoch in self.dag.held.values())
+
     def keep_hours_max(self) -> int:
         """How long what is posted here may be kept."""
-        strict = any(epoch.body.flags & STRICT for epoch in self.dag.held.values())
-        return STRICT_KEEP_HOURS if strict else KEEP_HOURS_MAX
+        return STRICT_KEEP_HOURS if self.is_strict else KEEP_HOURS_MAX
 
     # --- upkeep ---
 

@@ -5,7 +5,8 @@ The rules:
 - An **epoch** stands here as the content of its envelope: post and signature, exactly as they came, because it is
   sealed anew while it lives. `expiry_hour` is that of its newest envelope, `superseded` the hour since when it is not
   the one that we post under (0: it is, or was never held).
-- A **vote** is the body of a statement by one member, in the order in which they came.
+- A **vote** is the body of a statement by one member about an act, in the order in which they came.
+- A **vouch** is the last that one member said of another's key (`vouching`): `hlc` is the stamp of its post.
 
 All that follows from the epochs is computed at the start (`own_groups`), and stands nowhere.
 """
@@ -13,6 +14,7 @@ All that follows from the epochs is computed at the start (`own_groups`), and st
 from collections.abc import Callable
 from typing import NamedTuple
 
+from meshd.post import HOUR_MS
 from meshd.store.db import Database
 from meshd.store.rows import Row
 
@@ -28,6 +30,9 @@ SCHEMA = (
     """CREATE TABLE vote (
         number INTEGER PRIMARY KEY, channel BLOB NOT NULL, signer BLOB NOT NULL, body BLOB NOT NULL,
         UNIQUE (channel, signer, body))""",
+    """CREATE TABLE vouch (
+        channel BLOB NOT NULL, signer BLOB NOT NULL, subject BLOB NOT NULL, hlc INTEGER NOT NULL,
+        expiry_hour INTEGER NOT NULL, PRIMARY KEY (channel, signer, subject)) WITHOUT ROWID""",
 )
 
 
@@ -48,6 +53,20 @@ class EpochRow(NamedTuple):
     keep_until: int
     expiry_hour: int
     superseded: int
+
+
+class Vouch(NamedTuple):
+    """What `signer` (32) said of the key `subject` (32); `expiry_hour` 0 takes back what they said before."""
+
+    signer: bytes
+    subject: bytes
+    hlc: int
+    expiry_hour: int
+
+    @property
+    def hour(self) -> int:
+        """When it was said, hours since 1970."""
+        return (self.hlc >> 16) // HOUR_MS
 
 
 class Groups:
@@ -72,7 +91,7 @@ class Groups:
 
     def remove(self, channel: bytes) -> None:
         """Forget a group and its epochs."""
-        for table in ("own_group", "epoch_post", "vote"):
+        for table in ("own_group", "epoch_post", "vote", "vouch"):
             self._database.write(f"DELETE FROM {table} WHERE channel = ?", (channel,))
 
     # --- epochs ---
@@ -129,4 +148,23 @@ class Groups:
         """Keep a statement; once."""
         self._database.write(
             "INSERT OR IGNORE INTO vote (channel, signer, body) VALUES (?, ?, ?)", (channel, signer, body)
+        )
+
+    # --- what was said about people ---
+
+    def vouches(self, channel: bytes) -> list[Vouch]:
+        """What members of a group said of each other's keys."""
+        rows = self._database.read(
+            "SELECT signer, subject, hlc, expiry_hour FROM vouch WHERE channel = ?", (channel,)
+        )
+        return [Vouch(bytes(signer), bytes(subject), hlc, hour) for signer, subject, hlc, hour in rows]
+
+    def put_vouch(self, channel: bytes, said: Vouch) -> None:
+        """Keep this instead of what the same member said of the same key before."""
+        self._database.write("INSERT OR REPLACE INTO vouch VALUES (?, ?, ?, ?, ?)", (channel, *said))
+
+    def remove_vouch(self, channel: bytes, said: Vouch) -> None:
+        """Forget what one member said of another."""
+        self._database.write(
+            "DELETE FROM vouch WHERE channel = ? AND signer = ? AND subject = ?", (channel, *said[:2])
         )
