@@ -330,11 +330,16 @@ def presumed(document: Document) -> Iterator[str]:
 def invited(document: Document) -> Iterator[str]:
     """The group, and what to hand over."""
     yield from group(document)
-    if document["invite"] is None:
-        yield "Nothing is known of them that is for today, so they can't be sent the key yet: they are pending."
-    else:
-        yield "They are sent this too; hand it over where no network is:"
-        yield inert(document["invite"])
+    names = {member["id"]: member["name"] for member in document["members"]}
+    for each in document["invites"]:
+        name = names.get(each["id"], each["id"][:8])
+        if each["invite"] is None:
+            yield inert(
+                f"{name}: nothing of them is known that is for today, so they can't be sent the key yet"
+            )
+        else:
+            yield inert(f"{name} is sent this too; hand it over where no network is:")
+            yield inert(each["invite"])
 
 
 def requests(document: Document, aligned: bool) -> Iterator[str]:

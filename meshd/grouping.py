@@ -5,11 +5,13 @@ The rules:
 - Who is invited is a **member** from then on, listed in the next epoch, and needs a card here; whether they want to be
   is up to them, and until their node was sent the key they are shown as *pending*. The text of an invitation is that
   key, for them alone: it can be handed over where no network is, and opens nothing for who finds it.
+  Several who are invited at once are in one epoch, and cost one key each: one by one, everybody is sent each epoch's.
 - An **act** that takes several people is signed by one after the other with the same command. What is under way stands
   in `acts`, with who signed and how many it takes.
 - A group goes by its name, or the beginning of its id; an invitation too.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,9 +19,9 @@ from meshd import armor, documents, people
 from meshd.answers import Document, Method, Params
 from meshd.errors import CallerError, Code
 from meshd.events import Now
-from meshd.groups import keyenvelope
+from meshd.groups import acts, keyenvelope
 from meshd.groups.epochs import HISTORY_ALL, STRICT, Member
-from meshd.groups.membership import changes, electorate
+from meshd.groups.membership import Electorate, changes, electorate
 from meshd.ids import LABEL_GROUP_INVITE
 from meshd.limits import KEEP_DEFAULT, KEEP_HOURS, KEEP_HOURS_MAX, NAME_SIZE_MAX
 from meshd.own_group import OwnGroup
@@ -81,22 +83,39 @@ class Grouping:
         return self._document(groups.create(checked_name(name), flags, now), now)
 
     def _invite(self, params: Params, now: Now) -> Document:
-        groups, own, log = self._groups(), self._named(params), self._node.require_log()
-        who = people.find(log, params["who"])
-        if who not in own.group.dag.membership().members:
-            row = log.contacts.inbox(who)
-            if row is None:
-                raise CallerError(
-                    Code.refused,
-                    f"there is no card of {people.shown(log, who)} here, so nothing can reach them: mesh contact add",
-                )
-            self._do(own, ADD_MEMBER, who, now, (Member(who, *row),))
+        own, log = self._named(params), self._node.require_log()
+        named = [params["who"]] if isinstance(params["who"], str) else params["who"]
+        if not named or not all(isinstance(each, str) for each in named):
+            raise CallerError(Code.usage, "say who is invited, by names")
+        asked = list(dict.fromkeys(people.find(log, each) for each in named))
+        members = own.group.dag.membership().members
+        rows = [self._row(who) for who in asked if who not in members]
+        self._do(own, ADD_MEMBER, [row.identity for row in rows], now, rows)
+        texts = [self._invitation(own, who, now) for who in asked]
+        return {
+            **self._document(own, now),
+            "invite": texts[0] if len(texts) == 1 else None,
+            "invites": [{"id": who.hex(), "invite": text} for who, text in zip(asked, texts, strict=True)],
+        }
+
+    def _row(self, who: bytes) -> Member:
+        """How a newcomer stands in the list of members; CallerError(refused) without a card."""
+        log = self._node.require_log()
+        row = log.contacts.inbox(who)
+        if row is None:
+            raise CallerError(
+                Code.refused,
+                f"there is no card of {people.shown(log, who)} here, so nothing can reach them: mesh contact add",
+            )
+        return Member(who, *row)
+
+    def _invitation(self, own: OwnGroup, who: bytes, now: Now) -> str | None:
+        """The text that brings a member the key of the current epoch; None if it can't be made now."""
         current = own.group.current()
-        document = self._document(own, now)
-        content = None
-        if current is not None and who in current.identities():
-            content = groups.inbox.seal_key(own.channel, current.id, who, now)
-        return {**document, "invite": encode_invite(content) if content is not None else None}
+        if current is None or who not in current.identities():
+            return None
+        content = self._groups().inbox.seal_key(own.channel, current.id, who, now)
+        return encode_invite(content) if content is not None else None
 
     def _accept(self, params: Params, now: Now) -> Document:
         groups, text = self._groups(), params["invite"]
@@ -133,20 +152,32 @@ class Grouping:
 
     def _act(self, params: Params, purpose: int, now: Now) -> Document:
         own, log = self._named(params), self._node.require_log()
-        self._do(own, purpose, people.find(log, params["who"]), now)
+        self._do(own, purpose, [people.find(log, params["who"])], now)
         return self._document(own, now)
 
-    def _do(self, own: OwnGroup, purpose: int, who: bytes, now: Now, rows: tuple[Member, ...] = ()) -> None:
-        """Do this if it is ours to do; else sign it, and do it once enough have."""
-        groups, me, log = self._groups(), own.group.me, self._node.require_log()
-        begun = [act for act in groups.open_acts(own) if (act.purpose, act.subject) == (purpose, who)]
-        current = own.group.current()
+    def _do(
+        self, own: OwnGroup, purpose: int, subjects: Sequence[bytes], now: Now, rows: Sequence[Member] = ()
+    ) -> None:
+        """Do this to all of these at once if it is ours to do; else sign it, and do it once enough have."""
+        groups, current = self._groups(), own.group.current()
         if current is None:
             raise CallerError(
                 Code.refused, "you are no longer in this group, or its parts have to meet first"
             )
-        about = begun[0].about if begun else current.id
-        among = own.group.dag.membership(about)
+        does: dict[bytes, dict[acts.Act, acts.Signatures]] = {}
+        for who in subjects:
+            begun = [act for act in groups.open_acts(own) if (act.purpose, act.subject) == (purpose, who)]
+            about = begun[0].about if begun else current.id
+            if self._say(own, purpose, who, about).needed == 1:
+                does.setdefault(about, {})[purpose, who] = {}
+            else:
+                groups.say(own, Statement(purpose, own.channel, about, who), now)
+        for about, done in does.items():
+            groups.make(own, (about,), now, done, tuple(rows))
+
+    def _say(self, own: OwnGroup, purpose: int, who: bytes, about: bytes) -> Electorate:
+        """Who has a say in this, ourselves among them; CallerError(not_found, refused)."""
+        among, log = own.group.dag.membership(about), self._node.require_log()
         if purpose != ADD_MEMBER and who not in among.members:
             raise CallerError(Code.not_found, f"{people.shown(log, who)} is no member of this group")
         if not changes(among, purpose, who):
@@ -154,15 +185,12 @@ class Grouping:
                 Code.refused, f"that is so already: {people.shown(log, who)}; nothing was changed"
             )
         say = electorate(among, purpose, who)
-        if me not in say.eligible:
+        if own.group.me not in say.eligible:
             raise CallerError(
                 Code.refused,
                 "an admin does that: see mesh group members" if say.by_admins else "others decide that",
             )
-        if say.needed == 1:
-            groups.make(own, (about,), now, {(purpose, who): {}}, rows)
-        else:
-            groups.say(own, Statement(purpose, own.channel, about, who), now)
+        return say
 
     def _presume_arrested(self, params: Params, now: Now) -> Document:
         """Whatever that laptop holds is in other hands: it is not recognised, written to or read here any more, and put
@@ -179,7 +207,7 @@ class Grouping:
         for own in list(groups.groups.values()):
             if own.is_in and who in own.group.dag.membership().members:
                 with suppress(CallerError):  # it takes an admin: see `acts` and `members`
-                    self._do(own, REMOVE_MEMBER, who, now)
+                    self._do(own, REMOVE_MEMBER, [who], now)
                 told.append(self._document(own, now))
         return {"id": who.hex(), "groups": told}
 

@@ -100,6 +100,28 @@ def test_nobody_is_pulled_into_a_group(table: Table) -> None:
     assert read(elm) == ["bread"]
 
 
+def test_several_who_are_invited_at_once_cost_one_epoch_and_a_key_each(table: Table) -> None:
+    homes = friends(table, 4)
+    oak = homes[0]
+    oak.ask("group.create", name="kitchen")
+    before = len(oak.raws())
+    invited = oak.ask("group.invite", group="kitchen", who=["elm", "ash", "fir", "ash"])
+    assert [each["id"] for each in invited["invites"]] == [identity(home).hex() for home in homes[1:]]
+    assert invited["invite"] is None and len({each["invite"] for each in invited["invites"]}) == 3
+    table.run(60_000)
+    assert len(oak.raws()) - before == 1 + 3
+    for home, each in zip(homes[1:], invited["invites"], strict=True):
+        home.ask("group.accept", invite=each["invite"])
+    table.run(1000)
+    say(oak, "bread")
+    assert [read(home) for home in homes] == [["bread"]] * 4 and len({epoch(home) for home in homes}) == 1
+    for nobody in ([], [3], ["elm", "nobody"]):
+        with pytest.raises(CallerError):
+            oak.ask("group.invite", group="kitchen", who=nobody)
+    again = oak.ask("group.invite", group="kitchen", who=["elm", "ash"])
+    assert again["epoch"] == epoch(oak) and all(each["invite"] for each in again["invites"]), "no new epoch"
+
+
 def test_an_invitation_is_a_text_for_one_person(table: Table) -> None:
     oak, elm, ash = friends(table, 3)
     oak.ask("group.create", name="kitchen")

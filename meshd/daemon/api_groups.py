@@ -35,10 +35,18 @@ class Group(TypedDict):
     acts: list[Act]
 
 
+class Invitation(TypedDict):
+    """`invite`: the text that `accept` takes, for the person with this id; null if they can't be sent a key now."""
+
+    id: str
+    invite: str | None
+
+
 class Invited(Group):
-    """`invite`: the text that `accept` takes, for this one person; null if they can't be sent a key now."""
+    """`invite`: that of who was invited, if it was one; `invites`: those of all, in the order asked."""
 
     invite: str | None
+    invites: list[Invitation]
 
 
 class Request(TypedDict):

@@ -29,7 +29,13 @@ from meshd.daemon.api import (
 from meshd.daemon.api_contacts import Compared, Contacts, Vouched
 from meshd.daemon.api_groups import Group, Invited, Presumed, Requests
 
-TYPE_NAMES: dict[type, str] = {str: "string", int: "whole number", float: "number", bool: "boolean"}
+TYPE_NAMES: dict[type, str] = {
+    str: "string",
+    int: "whole number",
+    float: "number",
+    bool: "boolean",
+    list: "list",
+}
 
 
 class Param(NamedTuple):
@@ -175,9 +181,9 @@ METHODS: dict[str, Method] = {
         "makes a group, with oneself alone in it",
     ),
     "group.invite": Method(
-        {"group": _GROUP, "who": _WHO},
+        {"group": _GROUP, "who": Param((str, list), f"{_WHO.does}; or a list of these", required=True)},
         Invited,
-        "makes somebody a member, whose card is here, and sends them the key",
+        "makes people members whose cards are here, all at once, and sends them the key",
     ),
     "group.accept": Method(
         {
