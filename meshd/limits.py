@@ -133,6 +133,9 @@ CUE_NODES_MAX = 32  # nodes of its tree: each is judged on everything that is he
 CUE_DEPTH_MAX = 4  # nodes on the way from its root to a leaf, both counted: what people still understand
 CUE_BRANCHES_MAX = 16  # cues of which some are needed
 
+# Plan files
+PLAN_FILE_SIZE_MAX = 65_536  # bytes: twice what fits a plan
+
 # Discovery and dialling (protocol.md, "Discovery")
 CANDIDATES_MAX = 256  # addresses learned from mDNS, kept in memory only
 ADDRESSES_PER_INSTANCE_MAX = 8  # one laptop has few

@@ -1,5 +1,7 @@
 """Cues: one way to write each tree, no bytes that break the reader, and every leaf is asked."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,33 +107,36 @@ def test_a_call_is_no_phrase() -> None:
     assert At(1) != Dark(1)
 
 
-def test_met() -> None:
-    tree = Some(2, (Call(), Some(1, (At(1), At(2))), Phrase()))
-    for verdicts, outcome in {
-        "0000": False,
-        "1000": False,
-        "1010": True,
-        "0110": False,
-        "0101": True,
-    }.items():
-        asked = []
+@pytest.mark.parametrize(
+    "since, outcome",
+    [
+        ((None, None, None, None), None),
+        ((9, None, None, None), None),
+        ((9, None, 4, None), 9),
+        ((9, 8, None, None), 9),
+        ((3, 8, None, None), 8),
+        ((None, None, 5, 7), None),
+        ((None, 3, 5, 7), 5),
+        ((9, 6, 5, 7), 6),
+    ],
+)
+def test_met_since_the_last_that_was_needed(since: tuple[int | None, ...], outcome: int | None) -> None:
+    tree = Some(2, (Call(), Phrase(), Some(1, (At(1), At(2)))))
+    asked = []
 
-        def is_met(
-            number: int, leaf: cue.Leaf, verdicts: str = verdicts, asked: list[object] = asked
-        ) -> bool:
-            asked.append((number, leaf))
-            return verdicts[number] == "1"
+    def leaf_ms(number: int, leaf: cue.Leaf) -> int | None:
+        asked.append((number, leaf))
+        return since[number]
 
-        assert cue.met(tree, is_met) is outcome
-        assert asked == list(enumerate(cue.leaves(tree)))  # all, whatever those before them said
+    assert cue.met_ms(tree, leaf_ms) == outcome
+    assert asked == list(enumerate(cue.leaves(tree)))  # all, whatever those before them said
 
 
 @given(cues(), st.randoms(use_true_random=False))
-def test_more_that_is_met_never_makes_a_cue_unmet(made: cue.Cue, rng: object) -> None:
-    count = sum(1 for _ in cue.leaves(made))
-    some = [rng.random() < 0.5 for _ in range(count)]  # type: ignore[attr-defined]
-    assert cue.met(made, lambda number, _: True)
-    assert not cue.met(made, lambda number, _: False)
-    if cue.met(made, lambda number, _: some[number]):
-        more = [each or rng.random() < 0.5 for each in some]  # type: ignore[attr-defined]
-        assert cue.met(made, lambda number, _: more[number])
+def test_more_that_is_met_never_makes_a_cue_unmet_or_later(made: cue.Cue, rng: random.Random) -> None:
+    since = [rng.randrange(100) for _ in cue.leaves(made)]
+    some = [rng.random() < 0.5 for _ in since]
+    all_ms = cue.met_ms(made, lambda number, _: since[number])
+    some_ms = cue.met_ms(made, lambda number, _: since[number] if some[number] else None)
+    assert all_ms is not None and (some_ms is None or all_ms <= some_ms)
+    assert cue.met_ms(made, lambda number, _: None) is None

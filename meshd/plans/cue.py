@@ -115,20 +115,23 @@ def leaves(cue: Cue) -> Iterator[Leaf]:
         yield cue
 
 
-def met(cue: Cue, is_met: Callable[[int, Leaf], bool]) -> bool:
-    """Whether the cue is met; `is_met` says it of a leaf, by number, and is asked for every leaf once, in order."""
-    verdicts = iter([is_met(number, leaf) for number, leaf in enumerate(leaves(cue))])
-    return _met(cue, verdicts)
+def met_ms(cue: Cue, leaf_ms: Callable[[int, Leaf], int | None]) -> int | None:
+    """Since when a cue is met: for one that needs k others, since the k-th of them is. None: it is not.
+
+    `leaf_ms` says it of a leaf, by number, and is asked for every leaf once, in order.
+    """
+    return _met_ms(cue, iter([leaf_ms(number, leaf) for number, leaf in enumerate(leaves(cue))]))
 
 
 def _bytes(numbers: Iterable[int], sizes: Iterable[int]) -> bytes:
     return b"".join(number.to_bytes(size, "big") for number, size in zip(numbers, sizes, strict=True))
 
 
-def _met(cue: Cue, verdicts: Iterator[bool]) -> bool:
-    if isinstance(cue, Some):
-        return sum([_met(each, verdicts) for each in cue.cues]) >= cue.needed
-    return next(verdicts)
+def _met_ms(cue: Cue, verdicts: Iterator[int | None]) -> int | None:
+    if not isinstance(cue, Some):
+        return next(verdicts)
+    met = sorted(ms for each in cue.cues if (ms := _met_ms(each, verdicts)) is not None)
+    return met[cue.needed - 1] if len(met) >= cue.needed else None
 
 
 class _Reading:
