@@ -206,7 +206,7 @@ class Commands:
             raise CallerError(Code.not_found, f"you are not in the channel {place.name}")
         self._node.intake.leave(place.id)
         if self._node.groups is not None:
-            self._node.groups.leave(place.id)
+            self._node.groups.leave(place.id, now)
         return self._channels()
 
     # --- posts ---

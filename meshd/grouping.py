@@ -126,6 +126,7 @@ class Grouping:
                     Code.invalid,
                     "this invitation is for somebody else, or its days are over: ask for another",
                 )
+            self._node.require_log().groups.want(delivered.epoch)  # it may be of a group that was left
             groups.take_key(delivered, now)
             own = groups.get(delivered.channel)
         else:

@@ -100,20 +100,24 @@ class OwnGroups:
         """What was not accepted."""
         return [own for own in self.groups.values() if not own.row.is_accepted]
 
-    def leave(self, channel: bytes) -> None:
-        """Know nothing more of a group; its keys are the caller's."""
+    def leave(self, channel: bytes, now: Now) -> None:
+        """Know nothing more of a group than that it is not wanted; its keys are the caller's."""
         own = self.groups.pop(channel, None)
         if own is not None:
             for epoch in own.told:
                 self.inbox.drop(epoch)
-            self._log.groups.remove(channel)
+            known = sorted({*own.group.dag.held, own.row.anchor})
+            self._log.openings.forget_posts(known)  # who comes back reads them again
+            self._log.groups.leave(channel, known, now.wall_ms // HOUR_MS)
 
     # --- what comes ---
 
     def take_key(self, delivered: Delivered, now: Now) -> None:
         """A key envelope for us was opened: a key for a group of ours, or an invitation."""
         own, sender = self.groups.get(delivered.channel), delivered.sender
-        if own is None and (own := self._invited(delivered, now)) is None:
+        if own is None and not self._log.groups.was_left(delivered.epoch):
+            own = self._invited(delivered, now)
+        if own is None:
             return
         known = own.group.dag.membership().members if own.judged else frozenset({own.row.inviter})
         since = own.superseded.get(delivered.epoch)
@@ -199,7 +203,7 @@ class OwnGroups:
         if anchor is None:
             return
         if not {me, own.row.inviter} <= set(anchor.identities()):
-            self.forget(own)  # an invitation by who is not there, or for others
+            self.forget(own, now)  # an invitation by who is not there, or for others
             return
         if not own.row.is_accepted:
             return
@@ -253,13 +257,13 @@ class OwnGroups:
             own.told[epoch.id] = may
             self.inbox.hold(own.channel, epoch.id, may, now, is_ours=epoch.id in own.made)
 
-    def forget(self, own: OwnGroup) -> None:
+    def forget(self, own: OwnGroup, now: Now) -> None:
         """Drop a group, or an invitation, with its keys."""
         if self._log.joined(own.channel):
             self._sealing.leave(own.channel)
         for epoch in self._sealing.keyring.epochs(own.channel):
             self._sealing.remove_key(own.channel, epoch)
-        self.leave(own.channel)
+        self.leave(own.channel, now)
 
     # --- what is done ---
 

@@ -58,7 +58,7 @@ class Requesting:
         store.set_refused({**living, who: hour + REFUSED_HOURS})
         for own in groups.invitations():
             if own.row.inviter == who:
-                groups.forget(own)
+                groups.forget(own, now)
         return self._list()
 
     def _asked(self, params: Params) -> tuple[OwnGroups, bytes]:

@@ -36,6 +36,15 @@ def test_votes_come_together_and_whoever_sees_enough_acts():
     assert shown(group, votes) == []  # it has come about
 
 
+def test_what_has_come_about_is_not_done_again_when_it_was_undone_since():
+    group = Group()
+    last = group.with_people(ELM, ASH, FIR, admins=[ELM])
+    votes = [vote(OAK, MAKE_ADMIN, last, ASH), vote(ELM, MAKE_ADMIN, last, ASH)]
+    made = group.make(OAK, last, ("admin", ASH), by=[ELM])
+    group.make(OAK, made, ("demote", ASH), by=[ELM])
+    assert shown(group, votes) == []
+
+
 def test_the_author_is_one_of_those_who_sign():
     group = Group()
     last = group.with_people(ELM, ASH, admins=[ELM])

@@ -222,6 +222,48 @@ def test_who_left_holds_no_key_and_reads_nothing_more(table: Table) -> None:
     assert elm.log.count_posts() == 0
 
 
+def test_a_group_that_was_left_is_no_invitation_until_its_text_or_a_new_epoch_is(table: Table) -> None:
+    oak, elm = group(table, 2)
+    elm.ask("channel.leave", channel="kitchen")
+    for _ in range(2):
+        elm.node.intake.sealing.look_again()
+        table.run(60_000)
+        assert elm.ask("requests")["requests"] == [] and elm.log.groups.all() == []
+        elm.stop()
+        elm.start()
+        table.link(oak, elm)
+    say(oak, "bread")
+    elm.ask("group.accept", invite=oak.ask("group.invite", group="kitchen", who="elm")["invite"])
+    table.run(60_000)
+    assert read(elm) == ["bread"] and epoch(elm) == epoch(oak)
+    elm.ask("channel.leave", channel="kitchen")
+    oak.ask("group.remove", group="kitchen", who="elm")
+    oak.ask("group.invite", group="kitchen", who="elm")
+    table.run(60_000)
+    (request,) = elm.ask("requests")["requests"]
+    assert request["text"] == "kitchen"
+    elm.ask("group.accept", invite="kitchen")
+    say(oak, "water")
+    assert read(elm) == ["bread", "water"]
+
+
+def test_who_was_removed_and_is_added_again_reads_on(table: Table) -> None:
+    oak, elm, ash = group(table, 3)
+    say(oak, "bread")
+    oak.ask("group.remove", group="kitchen", who="elm")
+    table.run(60_000)
+    say(oak, "not for elm")
+    ash.ask("group.rotate", group="kitchen")
+    table.run(60_000)
+    oak.ask("group.invite", group="kitchen", who="elm")
+    table.run(60_000)
+    say(oak, "water")
+    say(elm, "salt")
+    assert read(elm) == ["bread", "water", "salt"] and epoch(elm) == epoch(oak) == epoch(ash)
+    assert members(elm) == members(oak)
+    assert read(ash) == ["bread", "not for elm", "water", "salt"]
+
+
 def test_who_wants_to_post_heals_first(table: Table) -> None:
     oak, elm, ash, fir = group(table, 4)
     oak.ask("group.admin", group="kitchen", who="elm")

@@ -47,7 +47,7 @@ def open_acts(dag: Dag, votes: Iterable[tuple[Statement, bytes, bytes]]) -> list
             by_statement.setdefault(said, {})[signer] = signature
     found = []
     for said, signatures in sorted(by_statement.items()):
-        if dag.status(said.about) is not Status.valid:
+        if dag.status(said.about) is not Status.valid or dag.has_act(said.about, said.purpose, said.subject):
             continue
         among, (purpose, subject) = dag.membership(said.about), (said.purpose, said.subject)
         if not changes(among, purpose, subject) or not changes(dag.membership(), purpose, subject):

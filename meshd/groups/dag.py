@@ -313,17 +313,27 @@ class Dag:
         known = self._before[number] | 1 << number
         return sorted(self._valid[at].id for at in self._removed().get(identity, ()) if not known >> at & 1)
 
+    def has_act(self, about: bytes, purpose: int, subject: bytes) -> bool:
+        """Whether a counted epoch carries this act: then it has come about, whatever became of it since."""
+        said = self._number.get(about), purpose, subject
+        return any(act.said == said for act in self._acts_in(self._counted_bits() & self._acting))
+
     def is_out(self, identity: bytes) -> bool:
         """Whether this member was removed and not brought back: no key is taken from it."""
         return identity in self._removed() and identity not in self.membership().members
 
     def introduces(self, id: bytes) -> list[bytes]:
-        """The epochs that a member of this one, which heals, needs to judge it and could not open: they are sealed
-        anew under it. They reach down to where its branches part.
+        """The epochs that a member of this valid one needs to judge it and could not open: they are sealed anew
+        under it. If it heals, they reach down to where its branches part; if it brings somebody back, to where they
+        were a member.
         """
-        epoch = self.held[id]
+        epoch, before = self.held[id], self._before[self._number[id]]
         if len(epoch.body.parents) < 2 or self.anchor is None:
-            return []
+            found = set[int]()
+            for who in (subject for purpose, subject in epoch.body.acts if purpose == ADD_MEMBER):
+                listing = sum(1 << n for n in _numbers(before) if who in self._memberships[n].members)
+                found.update(n for n in _numbers(before & ~listing) if self._before[n] & listing)
+            return sorted(self._valid[number].id for number in found)
         frontier, passed = set(epoch.body.parents), set[bytes]()
         while len(frontier) > 1:
             deepest = max(frontier, key=lambda id: (self.held[id].body.depth, id))

@@ -5,15 +5,18 @@ The rules:
 - An **epoch** stands here as the content of its envelope: post and signature, exactly as they came, because it is
   sealed anew while it lives. `expiry_hour` is that of its newest envelope, `superseded` the hour since when it is not
   the one that we post under (0: it is, or was never held).
+- An epoch that was **left** is one of a group that is not wanted any more: its key is not taken again. This is known as
+  long as its post may be kept.
 - A **vote** is the body of a statement by one member about an act, in the order in which they came.
 - A **vouch** is the last that one member said of another's key (`vouching`): `hlc` is the stamp of its post.
 
 All that follows from the epochs is computed at the start (`own_groups`), and stands nowhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from meshd.limits import LONG_KEEP_HOURS_MAX
 from meshd.post import HOUR_MS
 from meshd.store.db import Database
 from meshd.store.rows import Row
@@ -33,6 +36,7 @@ SCHEMA = (
     """CREATE TABLE vouch (
         channel BLOB NOT NULL, signer BLOB NOT NULL, subject BLOB NOT NULL, hlc INTEGER NOT NULL,
         expiry_hour INTEGER NOT NULL, PRIMARY KEY (channel, signer, subject)) WITHOUT ROWID""",
+    "CREATE TABLE left_epoch (id BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID",
 )
 
 
@@ -93,6 +97,23 @@ class Groups:
         """Forget a group and its epochs."""
         for table in ("own_group", "epoch_post", "vote", "vouch"):
             self._database.write(f"DELETE FROM {table} WHERE channel = ?", (channel,))
+
+    def leave(self, channel: bytes, epochs: Collection[bytes], hour: int) -> None:
+        """Forget a group in this hour, and take these keys of it no more."""
+        self.remove(channel)
+        self._database.write("DELETE FROM left_epoch WHERE until <= ?", (hour,))
+        self._database.write_many(
+            "INSERT OR REPLACE INTO left_epoch VALUES (?, ?)",
+            [(id, hour + LONG_KEEP_HOURS_MAX) for id in epochs],
+        )
+
+    def was_left(self, epoch: bytes) -> bool:
+        """Whether this epoch is of a group that was left."""
+        return bool(self._database.read("SELECT 1 FROM left_epoch WHERE id = ?", (epoch,)))
+
+    def want(self, epoch: bytes) -> None:
+        """The user wants this epoch after all."""
+        self._database.write("DELETE FROM left_epoch WHERE id = ?", (epoch,))
 
     # --- epochs ---
 
