@@ -310,6 +310,8 @@ def group(document: Document) -> Iterator[str]:
     """Who is in, and what is under way."""
     yield inert(f"{document['name'] or 'a group whose own post is not here yet'} {document['id'][:8]}")
     names = {member["id"]: member["name"] for member in document["members"]}
+    if document["out"]:
+        yield "  you were removed: nothing that you post would be read in it, and nothing new is for you"
     for member in document["members"]:
         marks = [mark for mark in ("admin", "pending") if member[mark]]
         yield inert(f"  {member['name']} {member['id'][:8]}: {', '.join([_trust(member, names), *marks])}")
@@ -330,6 +332,7 @@ def presumed(document: Document) -> Iterator[str]:
 def invited(document: Document) -> Iterator[str]:
     """The group, and what to hand over."""
     yield from group(document)
+    yield "What was posted before, or by who has not heard of them yet, is not for them (but see --history all)."
     names = {member["id"]: member["name"] for member in document["members"]}
     for each in document["invites"]:
         name = names.get(each["id"], each["id"][:8])

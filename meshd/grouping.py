@@ -147,6 +147,7 @@ class Grouping:
 
     def _rotate(self, params: Params, now: Now) -> Document:
         groups, own = self._groups(), self._named(params)
+        own.require_in()
         current = own.group.current()
         groups.make(own, (current.id,) if current else own.group.dag.loose_ends(own.group.me), now)
         return self._document(own, now)
@@ -160,6 +161,7 @@ class Grouping:
         self, own: OwnGroup, purpose: int, subjects: Sequence[bytes], now: Now, rows: Sequence[Member] = ()
     ) -> None:
         """Do this to all of these at once if it is ours to do; else sign it, and do it once enough have."""
+        own.require_in()
         groups, current = self._groups(), own.group.current()
         if current is None:
             raise CallerError(
@@ -167,12 +169,12 @@ class Grouping:
             )
         does: dict[bytes, dict[acts.Act, acts.Signatures]] = {}
         for who in subjects:
-            begun = [act for act in groups.open_acts(own) if (act.purpose, act.subject) == (purpose, who)]
+            begun = [act for act in groups.deciding.open_acts(own) if (act.purpose, act.subject) == (purpose, who)]
             about = begun[0].about if begun else current.id
             if self._say(own, purpose, who, about).needed == 1:
                 does.setdefault(about, {})[purpose, who] = {}
             else:
-                groups.say(own, Statement(purpose, own.channel, about, who), now)
+                groups.deciding.say(own, Statement(purpose, own.channel, about, who), now)
         for about, done in does.items():
             groups.make(own, (about,), now, done, tuple(rows))
 
@@ -237,7 +239,8 @@ class Grouping:
     def _document(self, own: OwnGroup, now: Now) -> Document:
         """A group as its members see it."""
         log, groups, hour = self._node.require_log(), self._groups(), now.wall_ms // HOUR_MS
-        current, due = own.group.current(), own.group.dag.membership() if own.judged else None
+        current = own.group.current() if not own.is_out else None
+        due = own.group.dag.membership() if own.judged else None
         live, reachable = list[bytes](), list[bytes]()
         if current is not None and current.id in own.told:
             delivery = groups.inbox.delivery
@@ -247,6 +250,7 @@ class Grouping:
             "id": own.channel.hex(),
             "name": own.name,
             "epoch": current.id.hex() if current else None,
+            "out": own.is_out,
             "members": [
                 {
                     "id": who.hex(),
@@ -256,7 +260,7 @@ class Grouping:
                     "admin": who in due.admins,
                     "pending": who in pending,
                 }
-                for who in sorted(due.members if due else ())
+                for who in sorted(due.members - ({own.group.me} if own.is_out else set()) if due else ())
             ]
             if due
             else [],
@@ -267,7 +271,7 @@ class Grouping:
                     "signers": [signer.hex() for signer in act.signatures],
                     "needed": act.needed,
                 }
-                for act in groups.open_acts(own)
+                for act in groups.deciding.open_acts(own)
             ],
         }
 
@@ -285,6 +289,8 @@ def checked_name(text: str) -> str:
 def heal_to_post(node: "Node", channel: bytes, now: Now) -> None:
     """Who wants to post and has no epoch for it does not wait for others to bring the group's parts together."""
     own = node.groups.get(channel) if node.groups is not None else None
+    if own is not None:
+        own.require_in()
     if node.groups is not None and own is not None and own.group.current() is None:
         ends = own.group.dag.loose_ends(own.group.me)
         if ends:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from meshd import statement
 from meshd.envelope import read_post
+from meshd.errors import CallerError, Code
 from meshd.groups import epochs
 from meshd.groups.dag import Status
 from meshd.groups.epochs import Epoch
@@ -34,6 +35,7 @@ class OwnGroup:
     made: set[bytes] = field(default_factory=set)  # by us, since the start
     offered: dict[bytes, set[bytes]] = field(default_factory=dict)  # by member: see `takes_offer`
     told: dict[bytes, frozenset[bytes]] = field(default_factory=dict)  # who is to be sent an epoch's key
+    is_out: bool = False  # we were removed, as far as we heard
     judged: int = 0  # how many epochs were known to be valid
     turns: Turns = field(kw_only=True)  # of making epochs that were decided on
     is_stale: bool = True  # something came since `_update`
@@ -52,6 +54,13 @@ class OwnGroup:
     def is_in(self) -> bool:
         """Whether the user wants to be in, and what they are in is known."""
         return self.row.is_accepted and self.anchor is not None
+
+    def require_in(self) -> None:
+        """CallerError(refused) if we were removed."""
+        if self.is_out:
+            raise CallerError(
+                Code.refused, f"you are no longer in the group {self.name}: an admin removed you"
+            )
 
     @property
     def name(self) -> str:

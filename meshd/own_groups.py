@@ -23,8 +23,9 @@ from contextlib import suppress
 from meshd import crypto, statement
 from meshd.author import Author
 from meshd.daykeys import key_day
+from meshd.deciding import Deciding
 from meshd.envelope import post_content
-from meshd.errors import CallerError, Code
+from meshd.errors import CallerError
 from meshd.events import Now
 from meshd.groups import acts, epochs
 from meshd.groups.dag import Standing, Status
@@ -36,7 +37,6 @@ from meshd.ids import CHANNEL_ID_SIZE, direct_channel_id, key_hour
 from meshd.inbox import Inbox, Publish
 from meshd.limits import (
     EPOCH_KEY_DAYS,
-    HEAL_EACH_MS,
     INVITATIONS_MAX,
     LONG_KEEP_HOURS_MAX,
     RESEAL_HOURS,
@@ -45,7 +45,7 @@ from meshd.limits import (
 from meshd.own_group import KNOWN, OwnGroup, may_ask, precedes
 from meshd.post import DAY_MS, HOUR_MS, KIND_EPOCH, KIND_PREKEYS, KIND_STATEMENT, KIND_TEXT, LONG_KINDS
 from meshd.sealing import Inside, Sealing
-from meshd.statement import Statement
+from meshd.statement import REMOVE_MEMBER, Statement
 from meshd.store.groups import GroupRow
 from meshd.store.log import Log, Row
 
@@ -68,6 +68,7 @@ class OwnGroups:
     ) -> None:
         self._log, self._author, self._sealing, self.inbox = log, author, sealing, inbox
         self._entropy, self._rng, self._publish = entropy, rng, publish
+        self.deciding = Deciding(log, author, sealing, publish, self._carry_out)
         self.groups: dict[bytes, OwnGroup] = {}
         self.vouched: Callable[[OwnGroup, Inside, Statement], None] = lambda own, inside, said: None
         for row in log.groups.all():
@@ -217,11 +218,11 @@ class OwnGroups:
             if row.identity != me and row.identity in members:
                 self._log.authors.know(row.identity)
                 self.inbox.know(*row)
-        current = own.group.current()
-        self._follow(own, current, now)
+        own.is_out = self.deciding.is_out(own)
+        self._follow(own, own.group.current() if not own.is_out else None, now)
         for id in self._sealing.keyring.epochs(own.channel):
             if dag.status(id) is Status.valid:
-                self._tell(own, dag.held[id], members if me in members else frozenset(), now)
+                self._tell(own, dag.held[id], members if not own.is_out else frozenset(), now)
         if (judged := own.count_judged()) != own.judged:
             own.judged = judged
             self._sealing.look_again()
@@ -278,16 +279,14 @@ class OwnGroups:
     def _do_duties(self, own: OwnGroup, now: Now) -> None:
         hour = now.wall_ms // HOUR_MS
         living = {id: expiry for id, expiry in own.expiries.items() if own.ends[id] > hour}
-        for duty in own.group.due(now.wall_ms, living):
+        for duty in own.group.due(now.wall_ms, living) if not own.is_out else ():
             with suppress(CallerError):  # who is ahead of our clock is waited for: the duty comes again
                 if duty.task is Task.reseal:
                     self._reseal(own, duty.epochs[0], now)
                 else:
                     self.make(own, duty.epochs, now)
-        decided = self._decided(own)
-        count = len(own.group.dag.membership().members)
-        for key in own.turns.ready(dict.fromkeys(decided, HEAL_EACH_MS * count), now.wall_ms):
-            self._carry_out(own, decided[key], now)
+        if not own.is_out:
+            self.deciding.go_on(own, now)
         for id, since in own.superseded.items():
             if since + SUPERSEDED_HOURS <= hour and self._sealing.keyring.keys(own.channel, id):
                 self._sealing.remove_key(own.channel, id)
@@ -299,26 +298,10 @@ class OwnGroups:
     def _reseal(self, own: OwnGroup, epoch: bytes, now: Now) -> None:
         """Put an epoch's post into a fresh envelope, under the epoch that one would post under."""
         under, hour = self._sealing.posting(own.channel), now.wall_ms // HOUR_MS
-        if under:
-            until = min(hour + RESEAL_HOURS, own.ends[epoch])
+        until = min(hour + RESEAL_HOURS, own.ends[epoch])
+        if under and until > hour:
             day_key = self._sealing.day_key(own.channel, under, until)
             self._publish([self._author.seal(self._log.groups.content(epoch), day_key, until)], now)
-
-    def open_acts(self, own: OwnGroup) -> list[acts.OpenAct]:
-        """What some have signed and that has not come about."""
-        return acts.open_acts(own.group.dag, own.votes)
-
-    def _decided(self, own: OwnGroup) -> dict[bytes, acts.OpenAct]:
-        """The acts that enough have signed."""
-        found = [act for act in self.open_acts(own) if len(act.signatures) >= act.needed]
-        return {bytes((act.purpose,)) + act.subject + act.about: act for act in found}
-
-    def _carry_out(self, own: OwnGroup, act: acts.OpenAct, now: Now) -> None:
-        """Make the epoch that an act asks for; who has no card of who is to be added leaves it to others."""
-        row = self._log.contacts.inbox(act.subject)
-        rows = (Member(act.subject, *row),) if row and act.purpose == statement.ADD_MEMBER else ()
-        with suppress(CallerError):
-            self.make(own, (act.about,), now, {(act.purpose, act.subject): act.signatures}, rows)
 
     # --- making epochs ---
 
@@ -341,6 +324,12 @@ class OwnGroups:
         """An epoch on these; CallerError(refused) if others would not take it."""
         body = acts.draft(own.group.dag, self._author.public, now.wall_ms, parents, does, rows)
         self._post(own, body, now)
+        for purpose, subject in body.acts:
+            if purpose == REMOVE_MEMBER:
+                self.deciding.tell(own, parents[0], subject, now)
+
+    def _carry_out(self, own: OwnGroup, act: acts.OpenAct, rows: tuple[Member, ...], now: Now) -> None:
+        self.make(own, (act.about,), now, {(act.purpose, act.subject): act.signatures}, rows)
 
     def _post(self, own: OwnGroup, body: Body, now: Now) -> OwnGroup:
         """Begin an epoch with a key of its own; its members are sent it."""
@@ -373,27 +362,6 @@ class OwnGroups:
         own.row = own.row._replace(is_accepted=True)
         self._log.groups.put(own.row)
         self._update(own, now)
-
-    def say(self, own: OwnGroup, said: Statement, now: Now) -> None:
-        """Sign an act, and do it once enough have."""
-        signature = self._author.sign_statement(said)
-        body = statement.encode_body(said, signature)
-        self.state(own, body, now)
-        self._log.groups.add_vote(own.channel, self._author.public, body)
-        own.votes.append((said, self._author.public, signature))
-        for act in self._decided(own).values():
-            self._carry_out(own, act, now)
-
-    def state(self, own: OwnGroup, body: bytes, now: Now) -> None:
-        """Post the body of a statement in the group; CallerError(refused)."""
-        under = self._sealing.posting(own.channel)
-        if not under:
-            raise CallerError(Code.refused, "there is no key for this group any more, or none yet")
-        keep_hours = min(RESEAL_HOURS, own.group.keep_hours_max())
-        made = self._author.sign(own.channel, under, KIND_STATEMENT, body, keep_hours, now.wall_ms)
-        until = made.post.keep_until
-        day_key = self._sealing.day_key(own.channel, under, until)
-        self._publish([self._author.seal(post_content(made.signed, made.signature), day_key, until)], now)
 
     def next_deadline(self, now: Now) -> int | None:
         """When `go_on` has something to do, in monotonic milliseconds."""

@@ -135,7 +135,7 @@ class Vouching:
         said = vouch(own.channel, subject, expiry_hour)
         body = statement.encode_body(said, self._author.sign_statement(said))
         with suppress(CallerError):
-            self._groups.state(own, body, now)
+            self._groups.deciding.state(own, body, now)
             return True
         return False
 

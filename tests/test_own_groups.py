@@ -247,6 +247,52 @@ def test_a_group_that_was_left_is_no_invitation_until_its_text_or_a_new_epoch_is
     assert read(elm) == ["bread", "water"]
 
 
+@pytest.mark.parametrize(("history", "reads"), [("none", []), ("all", ["before", "did not know"])])
+def test_what_was_posted_by_who_did_not_know_of_a_newcomer(
+    table: Table, history: str, reads: list[str]
+) -> None:
+    oak, elm, ash = friends(table, 3)
+    oak.ask("group.create", name="kitchen", history=history)
+    oak.ask("group.invite", group="kitchen", who="elm")
+    table.run(60_000)
+    elm.ask("group.accept", invite="kitchen")
+    say(oak, "before")
+    apart(table, elm)
+    table.link(oak, ash)
+    oak.ask("group.invite", group="kitchen", who="ash")
+    say(elm, "did not know")
+    table.link(elm, ash)
+    table.run(60_000)
+    ash.ask("group.accept", invite="kitchen")
+    table.run(10 * 60_000)
+    say(elm, "knows")
+    assert sorted(read(ash)) == sorted([*reads, "knows"])
+
+
+def test_who_is_removed_hears_of_it_and_can_not_post_into_the_void(table: Table) -> None:
+    oak, elm, ash = group(table, 3)
+    before = len(ash.raws())
+    oak.ask("group.remove", group="kitchen", who="elm")
+    table.run(60_000)
+    shown = elm.ask("group.members", group="kitchen")
+    assert (shown["out"], shown["epoch"]) == (True, None) and members(elm) == ["ash", "oak"]
+    with pytest.raises(CallerError, match="no longer in the group kitchen"):
+        elm.post("water", channel="kitchen")
+    for method in ("invite", "remove", "admin"):
+        with pytest.raises(CallerError, match="no longer in the group kitchen"):
+            elm.ask(f"group.{method}", group="kitchen", who="ash")
+    with pytest.raises(CallerError, match="no longer in the group kitchen"):
+        elm.ask("group.rotate", group="kitchen")
+    assert len(ash.raws()) == before + 3  # the epoch, its key for ash, and what elm is told
+    for home in (oak, ash):
+        assert home.ask("group.members", group="kitchen")["out"] is False
+        assert home.ask("group.members", group="kitchen")["acts"] == []
+    elm.stop()
+    elm.start()
+    table.run(9 * DAY_MS)
+    assert elm.ask("group.members", group="kitchen")["out"] and elm.log.epoch_keys.all() == []
+
+
 def test_who_was_removed_and_is_added_again_reads_on(table: Table) -> None:
     oak, elm, ash = group(table, 3)
     say(oak, "bread")

@@ -25,12 +25,14 @@ class Act(TypedDict):
 
 
 class Group(TypedDict):
-    """A group. `epoch`: what is posted under now; null for who is out, or while its parts have to meet first."""
+    """A group. `epoch`: what is posted under now; null for who is out, or while its parts have to meet first.
+    `out`: we were removed, as far as is known here; `members` are then those of before, without us."""
 
     v: int
     id: str
     name: str
     epoch: str | None
+    out: bool
     members: list[Member]
     acts: list[Act]
 

@@ -1,5 +1,6 @@
 """Cases G and E on nodes: members who were removed, halves that did not meet, and prekeys that are over."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from meshd.groups import keyenvelope
 from meshd.ids import inbox_channel_id
 from meshd.limits import CANDIDATE_KEYS_MAX, EPOCHS_AHEAD_MAX
 from meshd.post import HOUR_MS
-from tests.groups import bring
+from tests.groups import bring, commit
 from tests.homes import Home, Table
 from tests.test_inbox import befriend, identity
 from tests.test_own_groups import DAY_MS, apart, epoch, friends, group, members, read, say
@@ -35,9 +36,12 @@ def test_G01_who_is_removed_carries_what_comes_and_reads_none_of_it(table: Table
 def test_E03_what_somebody_says_who_was_removed_is_shown_as_that(table: Table) -> None:
     oak, elm, ash = group(table, 3)
     say(elm, "before")
+    apart(table, elm)
     oak.ask("group.remove", group="kitchen", who="elm")
-    table.run(60_000)
     say(elm, "I am still here")  # under the old epoch: nobody told elm
+    table.link(oak, ash)
+    table.link(elm, ash)
+    table.run(60_000)
     for home in (oak, ash):
         posts = home.ask("read", channel="kitchen")["posts"]
         assert {post["text"]: post["after_removal"] for post in posts} == {
@@ -79,6 +83,36 @@ def test_G02_two_halves_change_membership_apart_meet_and_agree(table: Table) -> 
     for home in here:
         assert {f"after, {other.log.name}" for other in here} <= set(read(home))
     assert not any("after" in text for text in read(fir))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_G05_of_what_comes_ten_times_in_any_order_or_not_at_all_each_post_is_read_once(
+    table: Table, seed: int
+) -> None:
+    """Epochs, their keys and what is posted under them: 30 % of all deliveries are lost, and what is lost ten times
+    comes by the next link."""
+    oak, elm, ash = group(table, 3)
+    apart(table, ash)
+    said = []
+    for number in range(90):
+        if number % 30 == 0:
+            oak.ask("group.rotate", group="kitchen")
+            table.run(60_000)
+        said.append(f"post {number}")
+        (oak, elm)[number % 2].post(said[-1], channel="kitchen")
+    table.settle()
+    drawn = random.Random(seed)
+    coming = [raw for raw in oak.raws() for _ in range(10) if drawn.random() > 0.3]
+    drawn.shuffle(coming)
+    for start in range(0, len(coming), 7):
+        ash.node.intake.take(coming[start : start + 7], "somebody", table.now())
+        commit(ash)
+    table.run(60_000)
+    assert len(coming) > 600 and len(read(ash)) > 80
+    table.link(ash, elm)
+    table.run(10 * 60_000)
+    assert sorted(read(ash)) == sorted(said) and ash.log.missing() == []
+    assert epoch(ash) == epoch(oak)
 
 
 def test_G11_who_can_not_be_sent_a_key_is_pending(table: Table) -> None:
