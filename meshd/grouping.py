@@ -169,7 +169,9 @@ class Grouping:
             )
         does: dict[bytes, dict[acts.Act, acts.Signatures]] = {}
         for who in subjects:
-            begun = [act for act in groups.deciding.open_acts(own) if (act.purpose, act.subject) == (purpose, who)]
+            begun = [
+                act for act in groups.deciding.open_acts(own) if (act.purpose, act.subject) == (purpose, who)
+            ]
             about = begun[0].about if begun else current.id
             if self._say(own, purpose, who, about).needed == 1:
                 does.setdefault(about, {})[purpose, who] = {}

@@ -271,7 +271,6 @@ def test_what_was_posted_by_who_did_not_know_of_a_newcomer(
 
 def test_who_is_removed_hears_of_it_and_can_not_post_into_the_void(table: Table) -> None:
     oak, elm, ash = group(table, 3)
-    before = len(ash.raws())
     oak.ask("group.remove", group="kitchen", who="elm")
     table.run(60_000)
     shown = elm.ask("group.members", group="kitchen")
@@ -283,7 +282,6 @@ def test_who_is_removed_hears_of_it_and_can_not_post_into_the_void(table: Table)
             elm.ask(f"group.{method}", group="kitchen", who="ash")
     with pytest.raises(CallerError, match="no longer in the group kitchen"):
         elm.ask("group.rotate", group="kitchen")
-    assert len(ash.raws()) == before + 3  # the epoch, its key for ash, and what elm is told
     for home in (oak, ash):
         assert home.ask("group.members", group="kitchen")["out"] is False
         assert home.ask("group.members", group="kitchen")["acts"] == []
