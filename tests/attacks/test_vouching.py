@@ -32,7 +32,7 @@ def state(home: Home, said: Statement, signature: bytes | None = None) -> None:
     """Have a member post this statement, whatever it says."""
     assert home.node.groups is not None and home.node.author is not None
     signed = signature or home.node.author.sign_statement(said)
-    home.node.groups.state(kitchen(home), statement.encode_body(said, signed), home.table.now())
+    home.node.groups.deciding.state(kitchen(home), statement.encode_body(said, signed), home.table.now())
     home.ask("status")
     home.table.run(1000)
 
