@@ -85,6 +85,14 @@ def show(console: Console, **params: str) -> None:
     console.show(console.call("show", params), text.shown)
 
 
+@command("mark", example="mesh mark 4f2a9c01")
+@click.argument("id")
+@click.option("--remove", is_flag=True, help="Let it go when its time is over.")
+def mark(console: Console, id: str, remove: bool) -> None:
+    """Keeps a post on this laptop past its time, for you alone."""
+    console.show(console.call("mark", {"id": id, "remove": remove or None}), text.marked)
+
+
 @command("read", example="mesh read square --since 2h --follow")
 @click.argument("channel", required=False, shell_complete=completion.channels)
 @click.option(

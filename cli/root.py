@@ -50,6 +50,7 @@ SECTIONS = {
         "read": Place("cli.posts:read", "show posts"),
         "search": Place("cli.posts:search", "find posts by words"),
         "show": Place("cli.posts:show", "one post, its provenance"),
+        "mark": Place("cli.posts:mark", "keep a post past its time"),
         "channel": Place("cli.channels:channel", "list, join, leave"),
     },
     "People": {

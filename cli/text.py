@@ -247,8 +247,16 @@ def shown(document: Document) -> Iterator[str]:
         "carry": "carried before it could be read",
     }.get(document["via"], f"by {document['via']}")
     yield inert(f"first seen  {local_time(document['first_seen'])}, {via}")
-    yield f"expires     {local_time(document['expires'])}"
+    kept = ", and stays here: marked" if document.get("marked") else ""
+    yield f"expires     {local_time(document['expires'])}{kept}"
     yield inert(f"parents     {', '.join(parent[:8] for parent in document['parents']) or 'none'}")
+
+
+def marked(document: Document) -> Iterator[str]:
+    if document["marked"]:
+        yield f"{document['id'][:8]} stays on this laptop until you take the mark off: a seizure would show it"
+    else:
+        yield f"{document['id'][:8]} goes when its time is over, or now if it is"
 
 
 def channels(document: Document, aligned: bool) -> Iterator[str]:

@@ -6,7 +6,7 @@ is what this node knows and no more.
 
 from typing import TYPE_CHECKING, Any
 
-from meshd import documents, people
+from meshd import documents, exposure, people
 from meshd.events import Now
 from meshd.ids import network_id
 from meshd.proto.session import Session, State
@@ -51,7 +51,7 @@ def status(node: "Node") -> Document:
             "ok": node.discovery.ok,
             "reason": node.discovery.reason,
         },
-        "exposed": node.intake.sealing.exposed(),
+        "exposed": exposure.sentences(node),
         "alarms": node.intake.sealing.alarms(),
     }
 

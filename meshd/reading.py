@@ -1,4 +1,4 @@
-"""What clients read: `read`, `search` and `show`.
+"""What clients read: `read`, `search` and `show`; and what they mark, to have it stay.
 
 The rule: an answer holds what this node has, and waits for what it has but did not look at yet: envelopes that are
 carried but not opened (after a join, a crash, an unlock), and for a search posts that are not indexed. An answer too
@@ -15,7 +15,9 @@ from meshd.answers import Document, Method, Params, Waiting
 from meshd.envelope import Sealed
 from meshd.errors import CallerError, Code
 from meshd.events import Now
+from meshd.ids import envelope_key
 from meshd.limits import READ_ANSWER_SIZE, READ_LIMIT_DEFAULT, READ_LIMIT_MAX, WAIT_MS
+from meshd.post import HOUR_MS
 from meshd.store.log import Log, Row
 from meshd.store.search import compile_query
 
@@ -32,7 +34,12 @@ class Reading:
 
     def __init__(self, node: "Node") -> None:
         self._node = node
-        self.methods: dict[str, Method] = {"read": self._read, "search": self._search, "show": self._show}
+        self.methods: dict[str, Method] = {
+            "read": self._read,
+            "search": self._search,
+            "show": self._show,
+            "mark": self._mark,
+        }
 
     def _read(self, params: Params, now: Now) -> Document | Waiting:
         node, log = self._node, self._node.require_log()
@@ -95,7 +102,24 @@ class Reading:
             "via": row.via,
             "parents": [parent.hex() for parent in row.parent_ids()],
             "forked": row.forked,
+            "marked": row.is_marked,
         }
+
+    def _mark(self, params: Params, now: Now) -> Document:
+        node, log, is_marked = self._node, self._node.require_log(), not params.get("remove")
+        node.room.require()
+        row = node.commands.row(log, params["id"])
+        own = node.groups.get(row.channel) if node.groups is not None else None
+        if is_marked and own is not None and own.group.is_strict:
+            raise CallerError(Code.refused, "this group is strict: nothing in it is kept over a day")
+        log.kept.mark(row.id, is_marked)
+        if not is_marked:
+            if row.channel_kind != "public" and row.keep_until <= now.wall_ms // HOUR_MS:
+                log.openings.note(
+                    [(envelope_key(row.keep_until, row.id), row.id)]
+                )  # by which it is found to be over
+            node.upkeep.retention.again()
+        return {"id": row.id.hex(), "marked": is_marked}
 
     def _signature(self, row: Row) -> str:
         """`valid`: just verified again. `was-valid`: it was when the post came, but its envelope is no longer here."""

@@ -5,7 +5,8 @@ only while the clock is trusted (`meshtime`). From the set and `carry`: what exp
 and what expires further ahead than any node accepts (it was taken in while there was no time to judge by). From
 `log`: the keys of days that are over, first of all, inbox keys and prekeys too; what was sealed, once its keep-until is
 over; other people's public posts READABLE_DAYS after their own time, and what was missing and nobody can have any more.
-Own public posts stay: their author may want them, and chains go on from them.
+Own public posts stay: their author may want them, and chains go on from them. So does what the user has marked, until
+the mark is taken off.
 
 At the end of a pass both journals are emptied, because they keep what was deleted until then.
 """
@@ -45,6 +46,12 @@ class Retention:
         for _ in self._pass:
             return  # one slice an event
         self._pass, self.is_through = None, True
+        if self._log is not None:
+            self._carry.set_erased(self._hour)
+
+    def again(self) -> None:
+        """Begin a pass at once, if none is under way: something may go now that stayed."""
+        self._hour = 0
 
     def empty_journals(self) -> None:
         """After the commit of the last slice."""

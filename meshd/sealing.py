@@ -14,7 +14,6 @@ that pass, while the clock is in doubt.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
 from typing import NamedTuple
 
 from meshd import daykeys, envelope, post
@@ -23,8 +22,6 @@ from meshd.errors import CallerError, Code, PeerError
 from meshd.events import Now
 from meshd.keyring import Keyring, Opened
 from meshd.store.log import Log
-
-_EPOCH = date(1970, 1, 1)
 
 
 class Inside(NamedTuple):
@@ -140,6 +137,10 @@ class Sealing:
         """Whether this channel, which we are or were in, is a sealed one: nothing public is shown in it."""
         return channel in self._sealed
 
+    def has_channels(self) -> bool:
+        """Whether we are or were in any sealed channel."""
+        return bool(self._sealed)
+
     def groups(self, name: str) -> list[bytes]:
         """The groups of this name that we are in."""
         log = self._open_log()
@@ -195,17 +196,6 @@ class Sealing:
             reader(inside, now)
 
     # --- what there is to say ---
-
-    def exposed(self) -> list[str]:
-        """What a seizure of this laptop, unlocked, would show of what is sealed: a sentence each."""
-        day = self.keyring.first_day()
-        if day is None or not self._sealed:
-            return []
-        since = _EPOCH + timedelta(days=day)
-        return [
-            f"what expires on {since.isoformat()} (UTC) or later in groups and directs: this laptop has the keys of"
-            " those days; earlier ones are erased"
-        ]
 
     def alarms(self) -> list[str]:
         """What somebody should know, who thinks that a group is closed."""

@@ -145,12 +145,12 @@ def test_show_tells_where_a_post_comes_from(table: Table, oak: Home) -> None:
     read = {post["id"]: post for post in answer(oak, "read")["posts"]}
     assert answer(oak, "show", id=mine) == {
         "v": 1, **read[mine], "vouched_by": [], "signature": "valid", "first_seen": rfc3339(WALL_MS), "via": "own",
-        "parents": [], "forked": False,
+        "parents": [], "forked": False, "marked": False,
     }  # fmt: skip
     shown = answer(oak, "show", id=theirs[:6])
     assert shown == {
         "v": 1, **read[theirs], "vouched_by": [], "signature": "valid", "first_seen": rfc3339(WALL_MS + 5000),
-        "via": str(HERE), "parents": [mine], "forked": False,
+        "via": str(HERE), "parents": [mine], "forked": False, "marked": False,
     }  # fmt: skip
     assert raw in oak.raws()
 

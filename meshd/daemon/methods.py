@@ -21,13 +21,13 @@ from meshd.daemon.api import (
     Posted,
     PostNotice,
     Read,
-    Shown,
     Status,
     Subscribed,
     Synced,
 )
 from meshd.daemon.api_contacts import Compared, Contacts, Vouched
 from meshd.daemon.api_groups import Group, Invited, Presumed, Requests
+from meshd.daemon.api_posts import Marked, Shown
 
 TYPE_NAMES: dict[type, str] = {
     str: "string",
@@ -115,6 +115,14 @@ METHODS: dict[str, Method] = {
         {"id": Param((str,), "the id of a post, or a prefix of at least 6", required=True)},
         Shown,
         "one post and where it comes from",
+    ),
+    "mark": Method(
+        {
+            "id": Param((str,), "the id of a post, or a prefix of at least 6", required=True),
+            "remove": Param((bool,), "take the mark off"),
+        },
+        Marked,
+        "keeps a post here past its time, until the mark is taken off",
     ),
     "channel.list": Method({}, Channels, "the channels joined here"),
     "channel.join": Method(

@@ -42,6 +42,7 @@ _MIGRATIONS = (
     ),
     ("ALTER TABLE network ADD COLUMN seen_ms INTEGER NOT NULL DEFAULT 0",),
     shares.SCHEMA,
+    ("ALTER TABLE network ADD COLUMN erased_hour INTEGER NOT NULL DEFAULT 0",),
 )
 _EVICTED, _PUBLIC, _SEALED = range(3)  # kinds: the highest is the first to go
 _PUBLIC_TYPE = bytes((TYPE_PUBLIC,))  # the third byte of an envelope
@@ -54,6 +55,7 @@ class Carry:
     network_key: bytes
     network_kind: str
     _seen_ms: int
+    erased_hour: int  # of the last whole pass over what is over, in `log` too; 0 before the first
 
     def __init__(self, path: Path, key: bytes, durable: bool = True) -> None:
         self._load(Database(path, key, _MIGRATIONS, durable=durable))
@@ -62,7 +64,7 @@ class Carry:
     def create(cls, path: Path, key: bytes, network_key: bytes, kind: str, durable: bool = True) -> "Carry":
         """A new file for the network with that 32-byte key, `kind` "open" or "private"."""
         database = Database.create(path, key, _MIGRATIONS, durable=durable)
-        database.write("INSERT INTO network VALUES (1, ?, ?, 0)", (network_key, kind))
+        database.write("INSERT INTO network (one, key, kind) VALUES (1, ?, ?)", (network_key, kind))
         database.commit()
         carry = cls.__new__(cls)
         carry._load(database)
@@ -72,12 +74,12 @@ class Carry:
         self._database = database
         self.checkpoint, self.probe = database.checkpoint, database.probe
         with database.opening():
-            rows = database.read("SELECT key, kind, seen_ms FROM network")
+            rows = database.read("SELECT key, kind, seen_ms, erased_hour FROM network")
             if not rows:
                 raise CallerError(
                     Code.invalid, "carry is unfinished: it was left in the middle of being made"
                 )
-            ((self.network_key, self.network_kind, self._seen_ms),) = rows
+            ((self.network_key, self.network_kind, self._seen_ms, self.erased_hour),) = rows
             self.shares = Shares(database)
             self._read_last()
 
@@ -222,6 +224,11 @@ class Carry:
         """Note the time, with the next commit."""
         self._database.write("UPDATE network SET seen_ms = ?", (seen_ms,))
         self._seen_ms = seen_ms
+
+    def set_erased(self, hour: int) -> None:
+        """What was over at this hour is erased, in `log` too."""
+        self._database.write("UPDATE network SET erased_hour = ?", (hour,))
+        self.erased_hour = hour
 
     # --- addresses that the user typed in ---
 

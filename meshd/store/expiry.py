@@ -1,9 +1,9 @@
 """What is deleted from the log when its time is over.
 
-The rule: other people's posts go, a slice at a time, by the time they carry themselves, oldest first; own posts stay.
-The place is kept as a bound (the stamp up to which was looked), never as rows: posts come in between two slices. What
-came sealed goes once its own keep-until is over, whoever wrote it: that is what its author chose, and what a seized
-laptop must not show.
+The rule: other people's posts go, a slice at a time, by the time they carry themselves, oldest first; own posts stay,
+and marked ones. The place is kept as a bound (the stamp up to which was looked), never as rows: posts come in between
+two slices. What came sealed goes once its own keep-until is over, whoever wrote it, unless it is marked: that is what
+its author chose, and what a seized laptop must not show.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,12 +25,13 @@ def posts(
     while True:
         chains.flush()
         rows = database.read(
-            "SELECT p.cursor, p.hlc, p.chain, p.sequence, h.author FROM post p CROSS JOIN chain h ON h.number = p.chain"
+            "SELECT p.cursor, p.hlc, p.chain, p.sequence, h.author, p.marked FROM post p"
+            " CROSS JOIN chain h ON h.number = p.chain"
             f" WHERE {where} AND p.hlc >= ? AND p.hlc < ? ORDER BY p.hlc LIMIT ?",
             (*names, from_hlc, before, budget),
         )
-        others = [row for row in rows if row[4] != SELF]
-        _delete(database, chains, [(cursor, chain, sequence) for cursor, _, chain, sequence, _ in others])
+        others = [row for row in rows if row[4] != SELF and not row[5]]
+        _delete(database, chains, [(cursor, chain, sequence) for cursor, _, chain, sequence, *_ in others])
         if len(rows) < budget:
             return
         from_hlc = rows[-1][1] if others else rows[-1][1] + 1
@@ -47,7 +48,8 @@ def sealed_posts(
         gone = []
         for _, post_id in over:
             gone += database.read(
-                "SELECT cursor, chain, sequence FROM post WHERE substr(id, 1, 8) = ? AND id = ? AND keep_until <= ?",
+                "SELECT cursor, chain, sequence FROM post WHERE substr(id, 1, 8) = ? AND id = ? AND keep_until <= ?"
+                " AND NOT marked",
                 (post_id[:8], post_id, hour),
             )
         _delete(database, chains, gone)

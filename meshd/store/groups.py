@@ -33,6 +33,8 @@ SCHEMA = (
     """CREATE TABLE vote (
         number INTEGER PRIMARY KEY, channel BLOB NOT NULL, signer BLOB NOT NULL, body BLOB NOT NULL,
         UNIQUE (channel, signer, body))""",
+)
+SCHEMA_2 = (
     """CREATE TABLE vouch (
         channel BLOB NOT NULL, signer BLOB NOT NULL, subject BLOB NOT NULL, hlc INTEGER NOT NULL,
         expiry_hour INTEGER NOT NULL, PRIMARY KEY (channel, signer, subject)) WITHOUT ROWID""",

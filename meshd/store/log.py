@@ -12,8 +12,7 @@ The rules:
 - Nothing here hands out sequences: every start begins a new incarnation, so a restored or copied log is fine.
 
 Ids of authors and channels are long and few, so posts name them by small numbers. Names and tags are in `authors`;
-what the user said of people in `contacts`; chains, holes, forks and heads in `chains`; the order in which posts are
-shown in `rows`; their words in `search`; what waits for its time in `aside`; what is deleted in `expiry`.
+chains, holes and heads in `chains`; the order in which posts are shown in `rows`; what is deleted in `expiry`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +29,8 @@ from meshd.store.authors import SELF, Authors
 from meshd.store.chains import Arrival, Chains
 from meshd.store.contacts import Contacts
 from meshd.store.db import Database, marks, slices
-from meshd.store.rows import Row, latest, select
+from meshd.store.kept import Kept
+from meshd.store.rows import MARKS, Row, latest, select
 from meshd.store.search import Search
 
 __all__ = ["Channel", "Entry", "Log", "Row"]
@@ -65,6 +65,7 @@ _MIGRATIONS = (
     search.SCHEMA,
     contacts.SCHEMA,
     (*epochkeys.SCHEMA, *openings.SCHEMA, *inboxes.SCHEMA, *groups.SCHEMA),
+    (*groups.SCHEMA_2, *MARKS),
 )
 
 
@@ -118,11 +119,10 @@ class Log:
             if not rows:
                 raise CallerError(Code.invalid, "log is unfinished: it was left in the middle of being made")
             ((self.seed, self.name),) = rows
-            self.authors = Authors(database)
+            self.authors, self._search, self.kept = Authors(database), Search(database), Kept(database)
             self.contacts, self.inboxes = Contacts(database), inboxes.Inboxes(database)
             self.groups, self._chains, self.aside = groups.Groups(database), Chains(database), Aside(database)
             self.epoch_keys, self.openings = epochkeys.EpochKeys(database), openings.Openings(database)
-            self._search = Search(database)
             self._recall()
 
     def _recall(self) -> None:

@@ -12,10 +12,15 @@ from typing import Any, NamedTuple
 from meshd.ids import ID_SIZE
 from meshd.store.db import Database, marks, slices
 
+MARKS = (
+    "ALTER TABLE post ADD COLUMN marked INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX post_marked ON post (cursor) WHERE marked",
+)
+
 # CROSS JOIN keeps the posts outermost, so that they come in the order of the index that finds them.
 _SELECT = """SELECT p.cursor, p.id, c.id, c.name, c.kind, a.key, a.name, h.incarnation, p.sequence, p.parents, p.hlc,
     p.kind, p.keep_until, p.text, p.reply_to, a.number = 1, p.via, p.first_seen_ms, p.held_contacts,
-    p.held_others, p.forked, p.epoch
+    p.held_others, p.forked, p.epoch, p.marked
     FROM post p
     CROSS JOIN chain h ON h.number = p.chain
     CROSS JOIN author a ON a.number = h.author
@@ -47,6 +52,7 @@ class Row(NamedTuple):
     held_others: int
     forked: bool
     epoch: bytes = b""  # the one that it names; empty in public
+    is_marked: bool = False  # by the user: it stays past its time
 
     def parent_ids(self) -> list[bytes]:
         """The parents' ids, the author's own previous post first."""
@@ -56,7 +62,7 @@ class Row(NamedTuple):
 def select(database: Database, where: str, values: Sequence[Any], order: str = "p.cursor") -> list[Row]:
     """The rows of a query over the table `post`, named p; the last value is the limit."""
     return [
-        Row._make((*row[:15], row[15] == 1, *row[16:20], row[20] == 1, row[21]))
+        Row._make((*row[:15], row[15] == 1, *row[16:20], row[20] == 1, row[21], row[22] == 1))
         for row in database.read(f"{_SELECT}{where} ORDER BY {order} LIMIT ?", values)
     ]
 
