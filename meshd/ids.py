@@ -52,6 +52,11 @@ LABEL_KEY_SIGNATURE = b"meshd/1 key envelope"
 LABEL_STATEMENT = b"meshd/1 statement"
 LABEL_DIRECT = b"meshd/1 direct"
 LABEL_GROUP_INVITE = b"meshd/1 group invite"
+LABEL_SCENARIO_KEY = b"meshd/1 scenario key"
+LABEL_RESPONSE_KEY = b"meshd/1 response key"
+LABEL_PHRASE_KEY = b"meshd/1 phrase key"
+LABEL_SHARE = b"meshd/1 share"
+LABEL_PLAN_PART = b"meshd/1 plan part"
 LABEL_EPOCH_KEY = b"meshd/1 epoch key"
 
 # The open commons: everybody has this key, so it keeps nobody out. Treat what is said there as watched.

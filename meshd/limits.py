@@ -132,6 +132,9 @@ CUE_SIZE_MAX = 256  # bytes of a cue
 CUE_NODES_MAX = 32  # nodes of its tree: each is judged on everything that is heard
 CUE_DEPTH_MAX = 4  # nodes on the way from its root to a leaf, both counted: what people still understand
 CUE_BRANCHES_MAX = 16  # cues of which some are needed
+PHRASE_SIZE_MAX = 1024  # bytes of a phrase as it is typed: longer than anybody speaks
+PHRASE_MEM_BYTES = 256 * 1024 * 1024  # Argon2id memory for a phrase: the same everywhere, …
+PHRASE_PASSES = 3  # … as are the passes, or nobody else's lock opens: 0.4 s a guess
 
 # Plan files
 PLAN_FILE_SIZE_MAX = 65_536  # bytes: twice what fits a plan

@@ -29,6 +29,19 @@ MAKE_ADMIN = 3
 REMOVE_ADMIN = 4
 VOUCH = 5  # `about` is zeros, the subject an identity and u32 expiry hour
 
+# Of those on plans, `about` is the id of a version and the subject the name of a scenario, but where it says otherwise.
+SIGN_PLAN = 16  # no subject
+CALL = 17
+STAND_DOWN = 18  # the subject is empty for all scenarios
+SHARE = 19
+KEY = 20
+DARK = 21  # `about` is zeros, the subject u32 seconds: until when it holds
+SILENT = 22
+HEARTBEAT = 23  # `about` is zeros, no subject
+HOLD = 24  # no subject
+REACHED = 25
+LOOKED = 26
+
 _PREFIX = bytes((len(LABEL_STATEMENT),)) + LABEL_STATEMENT
 _BODY_SCHEMA = (int, bytes, bytes, int, bytes)
 _BODY_SIZE_MAX = 256

@@ -22,14 +22,17 @@ from meshd.errors import CallerError, Code
 
 WORD_COUNT = 12
 _WORD_BITS = 11
-_BITS = WORD_COUNT * _WORD_BITS
 
 
 def fingerprint(public: bytes) -> str:
     """The twelve words of a public key of 32 bytes, lower case, one space between."""
-    hashed = int.from_bytes(ids.labelled(ids.LABEL_FINGERPRINT, public), "big")
-    bits = hashed >> (8 * ids.ID_SIZE - _BITS)
-    shifts = range(_BITS - _WORD_BITS, -1, -_WORD_BITS)
+    return begin(ids.labelled(ids.LABEL_FINGERPRINT, public), WORD_COUNT)
+
+
+def begin(some: bytes, count: int) -> str:
+    """The words that the first bits of some bytes stand for, lower case, one space between."""
+    bits = int.from_bytes(some, "big") >> (8 * len(some) - count * _WORD_BITS)
+    shifts = range((count - 1) * _WORD_BITS, -1, -_WORD_BITS)
     return " ".join(_words()[bits >> shift & (1 << _WORD_BITS) - 1] for shift in shifts)
 
 

@@ -24,6 +24,7 @@ import vectors_keyed  # noqa: E402
 import vectors_link  # noqa: E402
 import vectors_names  # noqa: E402
 import vectors_noise  # noqa: E402
+import vectors_plans  # noqa: E402
 import vectors_posts  # noqa: E402
 import vectors_prekeys  # noqa: E402
 import vectors_recognition  # noqa: E402
@@ -54,6 +55,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "keyed.json": vectors_keyed.keyed,
     "statements.json": vectors_statements.statements,
     "groups.json": vectors_groups.groups,
+    "plans.json": vectors_plans.made,
 }
 
 

@@ -1,6 +1,7 @@
 """What tests of plans share: people, a plan with all that a plan can have, and strategies that make others."""
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -8,9 +9,21 @@ from hypothesis import strategies as st
 from meshd import crypto
 from meshd.crypto import Entropy
 from meshd.limits import CUE_DEPTH_MAX
+from meshd.plans import locks, parts, shares
 from meshd.plans import plan as plans
 from meshd.plans.cue import After, At, Call, Cue, Dark, Leaf, Phrase, Silence, Some
-from meshd.plans.plan import AT_DELAY, FREEZE_WHEN_DARK, Part, PhraseLock, Plan, Response, Scenario, Seal
+from meshd.plans.parts import Recipient, Sealing, SecretOf
+from meshd.plans.plan import (
+    AT_DELAY,
+    FREEZE_WHEN_DARK,
+    Part,
+    PhraseLock,
+    Plan,
+    Response,
+    Scenario,
+    Seal,
+    Version,
+)
 from meshd.post import KIND_PLAN, Post
 
 FROM_S, UNTIL_S = 1_764_000_000, 1_764_057_601
@@ -96,4 +109,39 @@ RESPONSES = st.builds(
     st.just(AT_DELAY),
     _u32,
     st.lists(st.text(min_size=1, max_size=20), max_size=3).map(tuple),
+)
+
+# The same plan with seals that open: secrets of prekeys by place, all of one day.
+DAY = 20_500
+SECRETS = [random.Random(f"prekey {place}").randbytes(32) for place in range(len(PEOPLE))]
+KEYS = [bytes([n]) * 16 for n in (7, 8)]
+STRETCHED = b"6" * 32
+
+
+def _recipients(places: bytes) -> list[Recipient]:
+    return [Recipient(PEOPLE[p], DAY, crypto.x25519_keypair(SECRETS[p])[0]) for p in places]
+
+
+def secret_of(place: int) -> SecretOf:
+    """The prekeys' secrets of one of the people."""
+    return {DAY: SECRETS[place]}.get
+
+
+SEALING = Sealing(CHANNEL, AUTHOR, b"E" * 32, _recipients(PLAN.organisers), _recipients(PLAN.stewards))
+SPLITS = [shares.split(KEYS[0], PLAN.needed, len(PLAN.stewards), seeded("shares"))]
+
+
+def _made(scenario: int, split: Sequence[bytes]) -> Scenario:
+    name, key = SCENARIOS[scenario].name, KEYS[scenario]
+    phrase = locks.lock_phrase(CHANNEL, name, key, STRETCHED, b"s" * 16, weak=False)
+    seal = parts.seal(SEALING, scenario, name, RESPONSE, key, phrase=phrase, split=split)
+    return SCENARIOS[scenario]._replace(seal=seal)
+
+
+VERSION = Version(
+    b"v" * 32,
+    CHANNEL,
+    AUTHOR,
+    FROM_S * 1000,
+    PLAN._replace(ephemeral=SEALING.ephemeral, scenarios=(_made(0, SPLITS[0]), _made(1, ()), *SCENARIOS[2:])),
 )

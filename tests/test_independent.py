@@ -26,6 +26,7 @@ def test_it_is_independent():
         "independent_bundle.py",
         "independent_contacts.py",
         "independent_groups.py",
+        "independent_plans.py",
         "independent_prekeys.py",
         "independent_sealed.py",
     ):

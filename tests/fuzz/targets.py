@@ -20,7 +20,7 @@ from meshd.proto.frame import FrameReader
 from meshd.proto.keyset import KeySet
 from meshd.proto.reconcile import Initiator, respond
 from meshd.proto.session import Session, State
-from tests.fuzz import keys, mutate, sealed
+from tests.fuzz import keys, mutate, plans, sealed
 from tests.homes import PLAZA
 from tests.wire import HOUR, WALL_MS, Author, Pair, hello, session
 
@@ -334,6 +334,8 @@ def make_targets() -> dict[str, Target]:
         "envelope": fuzz_envelope,
         "keyenvelope": keys.fuzz_key_envelope,
         "prekeys": keys.fuzz_prekeys,
+        "plan": plans.fuzz_plan,
+        "act": plans.fuzz_act,
         "sealed": sealed.fuzz,
         "message": fuzz_message,
         "frame": FuzzFrame(),
