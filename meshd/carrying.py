@@ -50,7 +50,7 @@ class Carrying:
         expired = (now.wall_ms // HOUR_MS + 1 if now.synced else 0).to_bytes(8, "big")
         first = keyset.rank(max(params["after"] + b"\0", expired))
         keys = keyset.slice(first, min(first + BUNDLE_SLICE_MAX, len(keyset)))
-        raws = dict(carry.read(list(carry.sequences([key[8:24] for key in keys]).values())))
+        raws = dict(carry.read(carry.find([key[8:24] for key in keys])[0]))
         chosen = {}
         for raw in raws.values():
             parsed = envelope.parse(raw)

@@ -38,9 +38,9 @@ class Giving:
         for link, outflow in self.outflows.items():
             if outflow.asked:
                 ids = [outflow.asked.popleft() for _ in range(min(LOOK_UP_BUDGET, len(outflow.asked)))]
-                found = self._carry.sequences(ids)
-                outflow.owe(list(found.values()))
-                for piece in pieces([short for short in ids if short not in found]):
+                found, absent = self._carry.find(ids)
+                outflow.owe(found)
+                for piece in pieces(absent):
                     self._send(link, Gone(piece))
                 break  # one slice an event, whoever it is for
 

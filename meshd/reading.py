@@ -125,7 +125,7 @@ class Reading:
         """`valid`: just verified again. `was-valid`: it was when the post came, but its envelope is no longer here."""
         carry = self._node.carry
         sealed = self._node.require_log().openings.envelope_of(row.id)
-        found = carry.read(list(carry.sequences([(sealed or bytes(8) + row.id)[8:24]]).values()))
+        found = carry.read(carry.find([(sealed or bytes(8) + row.id)[8:24]])[0])
         for _, raw in found:
             parsed = envelope.parse(raw)
             held = self._node.intake.sealing.open_again(parsed) if isinstance(parsed, Sealed) else parsed

@@ -65,8 +65,8 @@ class Shelf:
 
     def bodies(self, keys: list[bytes]) -> list[bool]:
         """Which of these have their bodies."""
-        found = self.carry.sequences([key[8:24] for key in keys])
-        return [key[8:24] in found for key in keys]
+        _, absent = self.carry.find([key[8:24] for key in keys])
+        return [key[8:24] not in absent for key in keys]
 
 
 @pytest.fixture

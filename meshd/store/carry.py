@@ -5,9 +5,10 @@ bytes), and the file never says which are ours: that stands in `log`, so that `c
 `log` is locked.
 
 Envelopes are found by id, since peers ask by the beginning of one. The index holds eight bytes of it, which
-tell envelopes apart well enough (whatever they bring up is compared in full) and leave a third of the pages to
-rewrite at each commit; that an envelope comes once is seen to by the set in memory, which loads from here at
-start and keeps the order of reconcile and of expiry. The order of arrival is `sequence`, which grows by one and
+tell envelopes apart well enough and leave a third of the pages to rewrite at each commit, and whether the body is
+here: so that thousands are looked up without a look at their rows, which would cost a page each. That an envelope
+comes once is seen to by the set in memory, which loads from here at start and keeps the order of reconcile and of
+expiry. The order of arrival is `sequence`, which grows by one and
 is never used again, even after removal (AUTOINCREMENT): `log` remembers up to which sequence it has opened.
 Envelopes are given in the order of arrival too, so that whoever gets many gets parents mostly before their
 children, and each author's posts in a row.
@@ -43,6 +44,7 @@ _MIGRATIONS = (
     ("ALTER TABLE network ADD COLUMN seen_ms INTEGER NOT NULL DEFAULT 0",),
     shares.SCHEMA,
     ("ALTER TABLE network ADD COLUMN erased_hour INTEGER NOT NULL DEFAULT 0",),
+    ("DROP INDEX envelope_id", "CREATE INDEX envelope_id ON envelope (substr(id, 1, 8), kind)"),
 )
 _EVICTED, _PUBLIC, _SEALED = range(3)  # kinds: the highest is the first to go
 _PUBLIC_TYPE = bytes((TYPE_PUBLIC,))  # the third byte of an envelope
@@ -170,19 +172,22 @@ class Carry:
             yield from [envelope_key(hour, identity) for _, hour, identity in rows]
             last = rows[-1][0]
 
-    def sequences(self, short_ids: Sequence[bytes]) -> dict[bytes, int]:
-        """The sequences of the envelopes whose ids begin with these 16 bytes, as far as their bodies are here."""
-        found = {}
-        wanted = set(short_ids)
+    def find(self, short_ids: Sequence[bytes]) -> tuple[list[int], list[bytes]]:
+        """The sequences of the envelopes that these short ids (16 bytes) stand for, as far as their bodies are here, in
+        the order of arrival; and those ids that nothing here has. Of ids that have eight bytes in common, any may be
+        found: they had to be sought for long, and who gets one too many loses nothing by it."""
+        sequences: set[int] = set()
+        absent: list[bytes] = []
         for some in slices(short_ids):
-            for sequence, short in self._database.read(
-                "SELECT sequence, substr(id, 1, 16) FROM envelope"
-                f" WHERE substr(id, 1, 8) IN {marks(some)} AND length(raw) > 0 ORDER BY sequence",
+            rows = self._database.read(
+                f"SELECT sequence, substr(id, 1, 8) FROM envelope WHERE substr(id, 1, 8) IN {marks(some)}"
+                f" AND kind > {_EVICTED}",
                 [each[:8] for each in some],
-            ):
-                if short in wanted:
-                    found[short] = sequence
-        return found
+            )
+            here = {beginning for _, beginning in rows}
+            sequences.update(sequence for sequence, _ in rows)
+            absent += [each for each in some if each[:8] not in here]
+        return sorted(sequences), absent
 
     def read(self, sequences: Sequence[int]) -> list[tuple[int, bytes]]:
         """(sequence, envelope) for these sequences, as far as their bodies are here, in the order of arrival."""
