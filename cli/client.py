@@ -110,7 +110,7 @@ class Client:
             if not piece or searched > 2 * RPC_LINE_SIZE_MAX:
                 raise _gone()
             self._received += piece
-        line = bytes(self._received[:end])
+        line = self._received[:end].decode()
         del self._received[: end + 1]
         self.answer_size = end
         document: Document = json.loads(line)

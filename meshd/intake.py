@@ -44,7 +44,7 @@ from meshd.store.shares import OWN
 REFUSED_MAX = 4096  # hashes of refused bytes that are remembered
 UNTIMELY_MAX = 16_384  # short ids of what was refused for reasons of time; over it, some are asked for again
 ADMITTED_MAX = 4096  # author keys whose point was checked
-VERIFY_BATCH = 128  # signatures verified before the first bad one among them is noticed: 4 ms
+VERIFY_BATCH = 256  # signatures verified before the first bad one among them is noticed: a give's, 6 ms
 
 
 class Taken(NamedTuple):
@@ -189,7 +189,9 @@ class Intake:
         for start in range(0, len(public), VERIFY_BATCH):
             batch = public[start : start + VERIFY_BATCH]
             # The hash is over the exact bytes: a good envelope is never kept out by a bad one with the same id.
-            faults = [self._fault(parsed) for _, parsed in batch]
+            authors = dict.fromkeys(parsed.post.author for _, parsed in batch)
+            valid = {author for author in authors if self._is_author(author)}
+            faults = [self._fault(parsed, valid) for _, parsed in batch]
             first = next((nth for nth, fault in enumerate(faults) if fault), len(batch))
             signed = self._verify_many([envelope.check(parsed) for _, parsed in batch[:first]])
             for nth, (place, parsed) in enumerate(batch):
@@ -201,14 +203,15 @@ class Intake:
                     for refused in new[place:]:
                         self._keyset.remove(refused.key)
                     return new[:place], PeerError(fault)
-                _remember(self._admitted, parsed.post.author, now.mono_ms, ADMITTED_MAX)
+            for author in authors:
+                _remember(self._admitted, author, now.mono_ms, ADMITTED_MAX)
         return new, None
 
-    def _fault(self, parsed: Envelope) -> str:
+    def _fault(self, parsed: Envelope, valid: set[bytes]) -> str:
         """What is wrong with an envelope before its signature is looked at, or nothing."""
         if self._refused and blake2b(parsed.raw, digest_size=16).digest() in self._refused:
             return "an envelope that was refused before"
-        return "" if self._is_author(parsed.post.author) else "an author key that is no valid point"
+        return "" if parsed.post.author in valid else "an author key that is no valid point"
 
     def _is_author(self, key: bytes) -> bool:
         return key in self._admitted or crypto.is_valid_point(key)
