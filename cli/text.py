@@ -321,7 +321,7 @@ def group(document: Document) -> Iterator[str]:
     if document["out"]:
         yield "  you were removed: nothing that you post would be read in it, and nothing new is for you"
     for member in document["members"]:
-        marks = [mark for mark in ("admin", "pending") if member[mark]]
+        marks = [mark for mark in ("admin", "pending", "tireless") if member[mark]]
         yield inert(f"  {member['name']} {member['id'][:8]}: {', '.join([_trust(member, names), *marks])}")
     for act in document["acts"]:
         yield inert(f"  to {act['what']} {act['who'][:8]}: {len(act['signers'])} of {act['needed']} signed")

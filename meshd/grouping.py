@@ -248,6 +248,7 @@ class Grouping:
             delivery = groups.inbox.delivery
             live, reachable = delivery.live(current.id, hour), delivery.reachable(current.id, hour)
         pending = own.group.pending(live, reachable) if due else []
+        tireless = own.group.dag.tireless()
         return {
             "id": own.channel.hex(),
             "name": own.name,
@@ -261,6 +262,7 @@ class Grouping:
                     "vouched_by": documents.vouched_by(who, log),
                     "admin": who in due.admins,
                     "pending": who in pending,
+                    "tireless": who in tireless,
                 }
                 for who in sorted(due.members - ({own.group.me} if own.is_out else set()) if due else ())
             ]

@@ -105,6 +105,8 @@ GROUP_MEMBERS_MAX = 200  # an epoch with so many fits the largest class, whateve
 EPOCH_DEPTH_MAX = 2**32 - 1  # no group gets there; bounds what a liar may claim
 INVITATIONS_MAX = 64  # that wait for an answer: whoever has our card can send some
 EPOCHS_AHEAD_MAX = 16  # of one group, of which a key came from one member and no post yet
+EPOCHS_EACH_MAX = 64  # without acts, by one author, that count: a renewal a week is 13 in the life of a post
+EPOCHS_MAX = 2048  # of one group: 200 members added one by one, ten times over; 27 MB
 EPOCH_KEY_DAYS = 90  # for so many days an epoch says which key is its own: as long as its post is kept
 EPOCH_RENEW_MS = (
     7 * 24 * 3600 * 1000

@@ -3,6 +3,7 @@
 Everything here follows from what is in the log, or is only a wait that is drawn anew after a start.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from meshd import statement
@@ -82,6 +83,18 @@ class OwnGroup:
     def vouch(self, signer: bytes, subject: bytes) -> Vouch | None:
         """What one member said last of another's key."""
         return self.vouches.get(subject, {}).get(signer)
+
+    def forget_over(self, store: Groups, hour: int, is_key_held: Callable[[bytes], bool]) -> None:
+        """Forget the epochs whose posts are over, with their keys, and that nothing depends on any more."""
+        dag, me = self.group.dag, self.group.me
+        gone = dag.forget_over(me, lambda id: self.ends[id] <= hour and not is_key_held(id))
+        if dag.anchor is not None and dag.anchor != self.row.anchor:
+            self.row = self.row._replace(anchor=dag.anchor, inviter=me)
+            store.put(self.row)
+        store.forget_epochs(gone)
+        for id in gone:
+            for known in (self.expiries, self.ends, self.superseded, self.told):
+                known.pop(id, None)
 
     def load(self, store: Groups) -> None:
         """Take in what is kept of it over a stop."""

@@ -179,6 +179,9 @@ class OwnGroups:
         own, epoch = self.groups.get(inside.post.channel), epochs.parse(inside.post, inside.id)
         if own is None or epoch is None or epoch.is_direct:
             return
+        if epoch.id not in own.group.dag.held and not own.group.takes(epoch):
+            self._log.openings.forget_posts([epoch.id])  # another may come to build on it
+            return
         self._hold(own, epoch, inside.opened.content, inside.post.keep_until)
         if (newest := self._log.openings.envelope_of(inside.id)) is not None:
             own.expiries[inside.id] = key_hour(newest)
@@ -194,6 +197,8 @@ class OwnGroups:
                 self._sealing.keep_keys(own.channel, epoch.id, epoch.is_key)
             for offered in own.offered.values():
                 offered.discard(epoch.id)
+            if own.group.dag.status(epoch.id) is Status.waiting and own.group.dag.tireless():
+                self._sealing.look_again()  # what it builds on may have been passed over
 
     # --- what follows ---
 
@@ -233,12 +238,14 @@ class OwnGroups:
         return [row for id in ends for row in own.group.dag.held[id].members()]
 
     def _follow(self, own: OwnGroup, current: Epoch | None, now: Now) -> None:
-        """Post under the current epoch, if its key is here; the others are superseded from now on."""
-        keyring, held = self._sealing.keyring, own.group.dag.held
-        if current is None or not keyring.keys(own.channel, current.id):
+        """Post under the current epoch, once its key is here; the others are superseded from now on."""
+        keyring, dag, under = self._sealing.keyring, own.group.dag, self._sealing.posting(own.channel)
+        held = dag.held
+        if current is not None and keyring.keys(own.channel, current.id):
+            if under != current.id:
+                self._sealing.post_under(own.channel, current.id)
+        elif current is None or not dag.may_post(own.group.me, under):
             self._sealing.stop_posting(own.channel)
-        elif self._sealing.posting(own.channel) != current.id:
-            self._sealing.post_under(own.channel, current.id)
         for id in keyring.epochs(own.channel):
             is_over = current is None or id != current.id
             if id in held and is_over != (id in own.superseded):
@@ -292,6 +299,7 @@ class OwnGroups:
                 self._sealing.remove_key(own.channel, id)
                 self.inbox.drop(id)
                 self._log.inboxes.forget_sent(id)
+        own.forget_over(self._log.groups, hour, lambda id: bool(self._sealing.keyring.keys(own.channel, id)))
         deadlines = [(hour + 1) * HOUR_MS, own.group.deadline(now.wall_ms), own.turns.deadline()]
         own.ask_ms = min(deadline for deadline in deadlines if deadline is not None)
 

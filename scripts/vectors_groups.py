@@ -12,7 +12,7 @@ from meshd import daykeys
 from meshd.groups import acts, epochs
 from meshd.groups.dag import Dag
 from meshd.groups.epochs import HISTORY_ALL, STRICT, Body, Cosign, Epoch, Member, encode_rows
-from meshd.limits import EPOCH_KEY_DAYS, KEY_DAYS_MAX
+from meshd.limits import EPOCH_KEY_DAYS, EPOCHS_EACH_MAX, KEY_DAYS_MAX
 from meshd.statement import MAKE_ADMIN, Statement
 from tests.group_people import ALL, ASH, CHANNEL, DAY, ELM, FIR, NOW_MS, OAK, YEW, Group, Person, posted
 
@@ -173,6 +173,13 @@ def _forked_and_built_on(group: Group) -> None:
     group.make(OAK, last, ("remove", ASH))
 
 
+def _tireless(group: Group) -> None:
+    last = group.make(OAK, group.root, ("add", ELM))
+    group.make(OAK, group.make(ELM, last))
+    for _ in range(EPOCHS_EACH_MAX):
+        group.make(ELM, last)
+
+
 _SETS: dict[str, tuple[Callable[[Group], None], tuple[Person, ...]]] = {
     "adding, removing, renewing": (_people, ()),
     "no admin left: the members act": (_no_admin, ()),
@@ -193,6 +200,7 @@ _SETS: dict[str, tuple[Callable[[Group], None], tuple[Person, ...]]] = {
     "built on an invalid one": (_bad_chain, ()),
     "cosigns that do not count": (_bad_cosigns, ()),
     "lists that do not follow, acts that change nothing": (_bad_lists, ()),
+    "one who renews without end": (_tireless, ()),
     "a forked admin": (_forked, (OAK,)),
     "a forked admin, built upon": (_forked_and_built_on, (OAK,)),
 }

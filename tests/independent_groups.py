@@ -263,7 +263,10 @@ class Known:
                 for act in self.carried
                 if act.epoch == id
             )
-            if self.held[id].author not in self.forked and signed:
+            author = self.held[id].author
+            idle = [e for e in self.above if self.held[e].author == author and not self.held[e].acts]
+            tireless = self.anchor is not None and not self.held[id].acts and len(idle) > 64
+            if author not in self.forked and signed and not tireless:
                 found |= {id} | self.above[id]
         return found
 

@@ -7,8 +7,10 @@ from meshd.errors import CallerError
 from meshd.groups import acts
 from meshd.groups.dag import Status
 from meshd.groups.epochs import Cosign, Member, encode_rows
+from meshd.limits import EPOCHS_EACH_MAX
 from meshd.statement import MAKE_ADMIN, REMOVE_MEMBER, Statement
 from tests.group_people import (
+    ALL,
     ASH,
     CHANNEL,
     DAY,
@@ -225,3 +227,65 @@ def test_a_clock_that_is_ahead_keeps_nobody_from_making_epochs():
     too_far = encode_rows([row.moved_on(DAY + 2) for row in removed.members()])
     made = group.take(OAK, group.forced(OAK, removed).body._replace(rows=too_far), NOW_MS + DAY_MS)
     assert group.dag.faults[made.id] == "an inbox key of a day to come"
+
+
+# --- what is over, and what is too much ---
+
+
+def test_from_what_is_left_the_same_follows_once_what_is_over_is_forgotten():
+    group = Group()
+    last = group.with_people(ELM, ASH, FIR, admins=[ELM])
+    last = group.make(OAK, last, ("remove", FIR))
+    one, two = group.make(OAK, last, ("add", YEW)), group.make(ELM, last, ("remove", ASH))
+    healed = group.make(ELM, [one, two])
+    renewed = group.make(YEW, group.make(OAK, healed, ("add", FIR)))
+    made = list(group.dag.held.values())
+    late = [group.make(ELM, renewed, ("remove", YEW)), group.make(OAK, renewed, ("add", ASH))]
+    left = []
+    for count in range(len(made) + 1):
+        dag = group.known(*made)
+        over = {epoch.id for epoch in made[:count]}
+        gone = dag.forget_over(OAK.id, over.__contains__)
+        assert set(gone) <= over and not set(gone) & dag.held.keys()
+        left.append(len(dag.held))
+        for epoch in (None, *late):
+            if epoch is not None:
+                dag.add(epoch)
+            whole = group.known(*made, *late[: late.index(epoch) + 1 if epoch else 0])
+            assert dag.membership() == whole.membership()
+            assert [dag.current(who.id) for who in ALL] == [whole.current(who.id) for who in ALL]
+            assert [dag.loose_ends(who.id) for who in ALL] == [whole.loose_ends(who.id) for who in ALL]
+    assert left == [9, 8, 7, 6, 6, 6, 3, 2, 1, 1]  # neither of two branches can stand for the other
+
+
+def test_who_is_out_and_directs_forget_nothing():
+    group = Group()
+    last = group.make(OAK, group.with_people(ELM), ("remove", ELM))
+    dag = group.known(*group.dag.held.values())
+    assert dag.forget_over(ELM.id, lambda id: True) == [] and dag.forget_over(OAK.id, lambda id: False) == []
+    assert len(dag.forget_over(OAK.id, lambda id: True)) == 2 and list(dag.held) == [last.id]
+
+
+def test_what_waits_or_is_not_valid_goes_when_it_is_over():
+    group = Group()
+    last = group.with_people(ELM)
+    bad = group.forced(ELM, last, ("add", ASH))
+    above = group.make(OAK, group.make(OAK, last, ("add", FIR)))
+    dag = group.known(group.root, last, bad, above)
+    assert dag.forget_over(OAK.id, {bad.id, above.id}.__contains__) == sorted((bad.id, above.id))
+    dag.add(above, bad)
+    assert (dag.status(bad.id), dag.status(above.id)) == (Status.invalid, Status.waiting)
+
+
+def test_who_renews_without_end_is_set_aside_until_others_build_on_it():
+    group = Group()
+    last = group.with_people(ELM, ASH)
+    made = [group.make(ELM, last) for _ in range(EPOCHS_EACH_MAX)]
+    assert group.dag.tireless() == [] and group.dag.current(OAK.id) in made
+    made.append(group.make(ELM, last))
+    dag = agree(group)
+    assert dag.tireless() == [ELM.id] and dag.current(ASH.id) == last
+    assert {dag.status(epoch.id) for epoch in made} == {Status.aside}
+    built = group.forced(ASH, made[0])
+    dag = agree(group)
+    assert dag.status(made[0].id) is Status.valid and dag.current(OAK.id) == built

@@ -304,15 +304,5 @@ def test_nothing_is_known_yet():
     dag = Dag(group.dag.channel, group.root.id)
     for _ in range(2):
         assert members(dag) == "" and dag.current(OAK.id) is None and dag.loose_ends(OAK.id) == ()
-        assert not dag.is_out(OAK.id)
         dag.add(last)
     assert dag.status(last.id) is Status.waiting
-
-
-def test_no_key_is_taken_from_who_is_out():
-    group = Group()
-    last = group.with_people(ELM)
-    removed = group.make(OAK, last, ("remove", ELM))
-    assert group.dag.is_out(ELM.id) and not group.dag.is_out(OAK.id) and not group.dag.is_out(ASH.id)
-    group.make(OAK, removed, ("add", ELM))
-    assert not group.dag.is_out(ELM.id)

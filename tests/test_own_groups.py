@@ -203,6 +203,29 @@ def test_an_epoch_is_renewed_after_a_week_and_its_key_goes_after_another(table: 
     assert bytes.fromhex(first) not in oak.node.intake.sealing.keyring.epochs(channel)
 
 
+def test_epochs_go_when_their_posts_are_over_and_the_group_goes_on(table: Table) -> None:
+    oak, elm = group(table, 2)
+    apart(table, oak, elm)
+    elm.stop()
+    table.run(120 * DAY_MS)
+    (channel,) = (row.channel for row in oak.log.groups.all())
+    assert 13 <= len(oak.log.groups.epochs(channel)) <= 16
+    before = epoch(oak), members(oak)
+    oak.stop()
+    oak.start()
+    table.run(60_000)
+    assert (epoch(oak), members(oak)) == before
+    fir = table.home("fir")
+    befriend(oak, fir)
+    table.link(oak, fir)
+    table.run(1000)
+    oak.ask("group.invite", group="kitchen", who="fir")
+    table.run(60_000)
+    fir.ask("group.accept", invite="kitchen")
+    say(oak, "bread")
+    assert read(fir) == ["bread"] and len(members(fir)) == 3
+
+
 def test_a_strict_group_keeps_nothing_over_a_day(table: Table) -> None:
     oak, elm = group(table, 2, strict=True)
     with pytest.raises(CallerError, match="strict"):

@@ -5,7 +5,7 @@ from typing import Literal, TypedDict
 
 class Member(TypedDict):
     """A member of a group. `vouched_by`: as of contacts. `pending`: can perhaps not read what is posted now: no key is
-    known to reach them."""
+    known to reach them. `tireless`: renewed it more often than anybody needs; what they renew is set aside."""
 
     id: str
     name: str
@@ -13,6 +13,7 @@ class Member(TypedDict):
     vouched_by: list[str]
     admin: bool
     pending: bool
+    tireless: bool
 
 
 class Act(TypedDict):

@@ -16,16 +16,22 @@ lead through, because two ends of a cut history do not tell which of them knew o
 
 A *direct* has no acts, so that every epoch of it stands for itself.
 
-An epoch by a forked key is set aside until somebody else has built on it: nobody knows who else holds that key.
+An epoch by a forked key is set aside until somebody else has built on it: nobody knows who else holds that key. So
+are the epochs without acts of who makes more of them than anybody needs.
+
+What is over goes, once all that is left builds on one epoch that is newer.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from enum import StrEnum
 
 from meshd import crypto, statement
+from meshd.groups import trunk
 from meshd.groups.epochs import Epoch, Member
 from meshd.groups.membership import Act, Membership, after, changes, electorate, resolve
-from meshd.limits import PARENTS_MAX
+from meshd.groups.trunk import depth_over
+from meshd.limits import EPOCHS_EACH_MAX, PARENTS_MAX
 from meshd.statement import ADD_MEMBER, REMOVE_MEMBER, Statement
 
 
@@ -71,6 +77,7 @@ class Dag:
         self._memberships: list[Membership] = []
         self._acts: list[list[Act]] = []
         self._acting = 0  # the epochs that have any, as bits
+        self._idle: Counter[bytes] = Counter()  # how many without any each author has made
         self._children: dict[bytes, list[bytes]] = {}  # of ids that are not judged yet
         self._resolved: dict[int, Membership] = {}
         self._removals: tuple[int, dict[bytes, list[int]]] = 0, {}  # for these epochs, as bits
@@ -85,7 +92,7 @@ class Dag:
             if epoch.channel != self.channel:
                 raise ValueError("an epoch of another channel")
             self.held[epoch.id] = epoch
-        base = self._find_base()
+        base = trunk.base(self.held, self.anchor)
         if base != self._base:
             self._base = base
             self._forget_judgements()
@@ -95,27 +102,30 @@ class Dag:
         self._judge_all(new_ids)
         return [epoch.id for epoch in new]
 
+    def tireless(self) -> list[bytes]:
+        """Who has made so many epochs without acts that nobody waits for more, ascending."""
+        return sorted(who for who, count in self._idle.items() if count > EPOCHS_EACH_MAX)
+
+    def forget_over(self, identity: bytes, is_over: Callable[[bytes], bool]) -> list[bytes]:
+        """Forget what is over and nothing depends on any more; the ids. What is left is judged from another anchor that
+        this member is in, to the same end (`trunk.last_over`)."""
+        if self.anchor is None or self._base is None:
+            return []
+        last = trunk.last_over(self._before, lambda number: is_over(self._valid[number].id))
+        if identity not in self._memberships[last].members:
+            return []
+        gone = [epoch.id for epoch in self._valid[:last]]
+        gone += sorted(id for id in self.held if id not in self._number and is_over(id))
+        if gone:
+            self.anchor, self._base = self._valid[last].id if last else self.anchor, None
+            self.held = {id: epoch for id, epoch in self.held.items() if id not in set(gone)}
+            self.add()
+        return gone
+
     def set_forked(self, identities: Collection[bytes]) -> None:
         """Which keys are known to have made two posts with one sequence in this channel."""
         self.forked = frozenset(identities)
         self._counted = None
-
-    def _find_base(self) -> bytes | None:
-        """The lowest held epoch that all ways down from the anchor lead through."""
-        if self.anchor is None or self.anchor not in self.held:
-            return None
-        base, frontier = self.anchor, {self.anchor}
-        while True:
-            deepest = max(frontier, key=lambda id: (self.held[id].body.depth, id))
-            if len(frontier) == 1:
-                base = deepest
-            epoch = self.held[deepest]
-            parents = [self.held[id] for id in epoch.body.parents if id in self.held]
-            whole = len(parents) == len(epoch.body.parents) and _depth_over(parents) == epoch.body.depth
-            if not parents or not whole:
-                return base
-            frontier.remove(deepest)
-            frontier.update(epoch.body.parents)
 
     def _judge_all(self, ids: list[bytes]) -> None:
         queue = list(ids) if self._base or self.anchor is None else []
@@ -150,6 +160,7 @@ class Dag:
         self._memberships.append(membership)
         self._acts.append(acts)
         self._acting |= bool(acts) << self._number[epoch.id]
+        self._idle[epoch.author] += not epoch.body.acts
         self._counted = None
 
     # --- judging one epoch ---
@@ -169,7 +180,7 @@ class Dag:
         parents = [self._valid[self._number[id]] for id in body.parents]
         if any((body.name, body.flags) != (p.body.name, p.body.flags) for p in parents):
             raise Fault("it changes the group's name or flags")
-        if body.depth != _depth_over(parents):
+        if body.depth != depth_over(parents):
             raise Fault("it names a wrong depth")
         before = self._with_ancestors(body.parents)
         known = self._membership_over(body.parents, before)
@@ -255,16 +266,16 @@ class Dag:
         exclude everybody who was removed, the deepest, then that of the lowest id. None if it is out itself, or if
         the group has to heal first.
         """
-        for number in self._ends():
-            if identity in self._memberships[number].members and self._excludes_removed(number):
-                return self._valid[number]
-        return None
+        ends = (self._valid[number] for number in self._ends())
+        return next((epoch for epoch in ends if self.may_post(identity, epoch.id)), None)
 
-    def _excludes_removed(self, number: int) -> bool:
-        """Whether who is in this epoch is in after all, and the epoch knows of every removal of them."""
-        members, own = self._memberships[number].members, self._before[number] | 1 << number
-        if not members <= self.membership().members:
+    def may_post(self, identity: bytes, id: bytes) -> bool:
+        """Whether nobody reads this member's posts under an epoch who should not: it counts, who is in it is in after
+        all, this member too, and it knows of every removal of them."""
+        members = self.membership(id).members if self.status(id) is Status.valid else frozenset()
+        if identity not in members or not members <= self.membership().members:
             return False
+        own = self._with_ancestors((id,))
         known = {act.said for act in self._acts_in(own & self._acting)}
         return all(
             act.purpose != REMOVE_MEMBER or act.subject not in members or act.said in known
@@ -318,10 +329,6 @@ class Dag:
         said = self._number.get(about), purpose, subject
         return any(act.said == said for act in self._acts_in(self._counted_bits() & self._acting))
 
-    def is_out(self, identity: bytes) -> bool:
-        """Whether this member was removed and not brought back: no key is taken from it."""
-        return identity in self._removed() and identity not in self.membership().members
-
     def introduces(self, id: bytes) -> list[bytes]:
         """The epochs that a member of this valid one needs to judge it and could not open: they are sealed anew
         under it. If it heals, they reach down to where its branches part; if it brings somebody back, to where they
@@ -351,9 +358,9 @@ class Dag:
             # The base is taken as it stands; in a direct nobody decides anything, so nothing is set aside.
             self._counted = bool(self._valid) if self.anchor else (1 << len(self._valid)) - 1
             for number, epoch in enumerate(self._valid):
-                if epoch.author not in self.forked and all(
-                    len(act.signers - self.forked) >= act.needed for act in self._acts[number]
-                ):
+                signed = all(len(act.signers - self.forked) >= act.needed for act in self._acts[number])
+                is_idle = not epoch.body.acts and self._idle[epoch.author] > EPOCHS_EACH_MAX
+                if signed and not is_idle and epoch.author not in self.forked:
                     self._counted |= self._before[number] | 1 << number
         return self._counted
 
@@ -387,10 +394,6 @@ class Dag:
         if key not in self._resolved:
             self._resolved[key] = resolve(self._memberships[0], self._acts_in(key), self._before)
         return self._resolved[key]
-
-
-def _depth_over(parents: list[Epoch]) -> int:
-    return 1 + max((parent.body.depth for parent in parents), default=-1)
 
 
 def _numbers(bits: int) -> list[int]:

@@ -18,7 +18,15 @@ from typing import NamedTuple
 from meshd.groups.dag import Dag, Status
 from meshd.groups.epochs import STRICT, STRICT_KEEP_HOURS, Epoch
 from meshd.groups.turns import Turns
-from meshd.limits import EPOCH_RENEW_MS, HEAL_EACH_MS, KEEP_HOURS_MAX, RESEAL_HOURS, UPKEEP_EACH_MS
+from meshd.limits import (
+    EPOCH_RENEW_MS,
+    EPOCHS_EACH_MAX,
+    EPOCHS_MAX,
+    HEAL_EACH_MS,
+    KEEP_HOURS_MAX,
+    RESEAL_HOURS,
+    UPKEEP_EACH_MS,
+)
 from meshd.post import HOUR_MS
 
 
@@ -72,6 +80,20 @@ class Group:
     def is_strict(self) -> bool:
         """Whether nothing here is kept over a day."""
         return any(epoch.body.flags & STRICT for epoch in self.dag.held.values())
+
+    def takes(self, epoch: Epoch) -> bool:
+        """Whether there is room for one more: always, if one that is here builds on it. Else not for more than
+        EPOCHS_MAX; nor, of one author, for more than one too many of those that change nothing or are not valid.
+        """
+        held, status = self.dag.held.values(), self.dag.status
+        if any(epoch.id in each.body.parents for each in held):
+            return True
+        idle = sum(
+            each.author == epoch.author and not (each.body.acts and status(each.id) is Status.valid)
+            for each in held
+        )
+        may_act = epoch.body.acts and epoch.author in self.dag.membership().admins
+        return len(held) < EPOCHS_MAX and (bool(may_act) or idle <= EPOCHS_EACH_MAX)
 
     def keep_hours_max(self) -> int:
         """How long what is posted here may be kept."""

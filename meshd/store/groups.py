@@ -135,6 +135,10 @@ class Groups:
             (id, channel, content, keep_until),
         )
 
+    def forget_epochs(self, ids: Collection[bytes]) -> None:
+        """Keep these no longer."""
+        self._database.write_many("DELETE FROM epoch_post WHERE id = ?", [(id,) for id in ids])
+
     def content(self, id: bytes) -> bytes:
         """What is sealed anew of an epoch that is here."""
         ((content,),) = self._database.read("SELECT content FROM epoch_post WHERE id = ?", (id,))

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from meshd.daykeys import advance, key_day
-from meshd.groups import keyenvelope
+from meshd.envelope import post_content
+from meshd.groups import epochs, keyenvelope
 from meshd.ids import inbox_channel_id
-from meshd.limits import CANDIDATE_KEYS_MAX, EPOCHS_AHEAD_MAX
-from meshd.post import HOUR_MS
+from meshd.limits import CANDIDATE_KEYS_MAX, EPOCHS_AHEAD_MAX, EPOCHS_EACH_MAX
+from meshd.post import HOUR_MS, KIND_EPOCH
 from tests.groups import bring, commit
 from tests.homes import Home, Table
 from tests.test_inbox import befriend, identity
@@ -113,6 +114,41 @@ def test_G05_of_what_comes_ten_times_in_any_order_or_not_at_all_each_post_is_rea
     table.run(10 * 60_000)
     assert sorted(read(ash)) == sorted(said) and ash.log.missing() == []
     assert epoch(ash) == epoch(oak)
+
+
+def test_G02_a_member_who_renews_without_end_fills_no_disk_and_stops_nobody(table: Table) -> None:
+    oak, elm, ash = group(table, 3)
+    before, hostile = bytes.fromhex(epoch(oak)), Infiltrator(elm)
+    last = hostile.own.group.dag.held[before]
+    until, posts = hostile.hour + 72, []
+    under = elm.node.intake.sealing.day_key(last.channel, before, until)
+    for number in range(EPOCHS_EACH_MAX + 10):
+        body = last.body._replace(depth=last.body.depth + 1, parents=(last.id,), acts=())
+        made = hostile.author.sign(
+            last.channel, b"", KIND_EPOCH, epochs.encode(body), 2160, table.now().wall_ms
+        )
+        content = post_content(made.signed, made.signature)  # whose key nobody is sent
+        elm.node.publish([hostile.author.seal(content, under, until)], table.now())
+        commit(elm)
+        parsed = epochs.parse(made.post, made.id)
+        assert parsed is not None
+        last = parsed
+        table.run(1000)
+        if number % 30 == 0:
+            posts.append(f"post {number}")
+            say(oak, posts[-1])
+    table.run(60_000)
+    assert read(ash) == posts
+    for home in (oak, ash):
+        assert epoch(home) == before.hex()
+        assert len(home.log.groups.epochs(last.channel)) <= 3 + EPOCHS_EACH_MAX + 1
+        shown = home.ask("group.members", group="kitchen")["members"]
+        assert [each["name"] for each in shown if each["tireless"]] == ["elm"]
+    oak.ask("group.remove", group="kitchen", who="elm")
+    table.run(60_000)
+    say(ash, "bread")
+    assert epoch(oak) == epoch(ash) != before.hex() and read(oak) == read(ash) == [*posts, "bread"]
+    assert read(elm) == posts
 
 
 def test_G11_who_can_not_be_sent_a_key_is_pending(table: Table) -> None:
