@@ -74,10 +74,12 @@ class Laptop:
         self.start()
         return self
 
-    def start(self) -> None:
+    def start(self, *under: str) -> None:
+        """Run the daemon, as it is or by a command that ends as it."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         command = [
+            *under,
             sys.executable,
             "-I",
             "-m",

@@ -8,6 +8,7 @@ import pytest
 from meshd.daykeys import advance, key_day
 from meshd.envelope import post_content
 from meshd.groups import epochs, keyenvelope
+from meshd.groups.epochs import Epoch
 from meshd.ids import inbox_channel_id
 from meshd.limits import CANDIDATE_KEYS_MAX, EPOCHS_AHEAD_MAX, EPOCHS_EACH_MAX
 from meshd.post import HOUR_MS, KIND_EPOCH
@@ -119,20 +120,9 @@ def test_G05_of_what_comes_ten_times_in_any_order_or_not_at_all_each_post_is_rea
 def test_G02_a_member_who_renews_without_end_fills_no_disk_and_stops_nobody(table: Table) -> None:
     oak, elm, ash = group(table, 3)
     before, hostile = bytes.fromhex(epoch(oak)), Infiltrator(elm)
-    last = hostile.own.group.dag.held[before]
-    until, posts = hostile.hour + 72, []
-    under = elm.node.intake.sealing.day_key(last.channel, before, until)
+    last, posts = hostile.own.group.dag.held[before], list[str]()
     for number in range(EPOCHS_EACH_MAX + 10):
-        body = last.body._replace(depth=last.body.depth + 1, parents=(last.id,), acts=())
-        made = hostile.author.sign(
-            last.channel, b"", KIND_EPOCH, epochs.encode(body), 2160, table.now().wall_ms
-        )
-        content = post_content(made.signed, made.signature)  # whose key nobody is sent
-        elm.node.publish([hostile.author.seal(content, under, until)], table.now())
-        commit(elm)
-        parsed = epochs.parse(made.post, made.id)
-        assert parsed is not None
-        last = parsed
+        last = hostile.renew(last, before)
         table.run(1000)
         if number % 30 == 0:
             posts.append(f"post {number}")
@@ -149,6 +139,21 @@ def test_G02_a_member_who_renews_without_end_fills_no_disk_and_stops_nobody(tabl
     say(ash, "bread")
     assert epoch(oak) == epoch(ash) != before.hex() and read(oak) == read(ash) == [*posts, "bread"]
     assert read(elm) == posts
+
+
+def test_G02_what_was_passed_over_is_looked_at_again_once_somebody_builds_on_it(table: Table) -> None:
+    oak, elm, ash = group(table, 3)
+    before, hostile = bytes.fromhex(epoch(oak)), Infiltrator(elm)
+    first = hostile.own.group.dag.held[before]
+    made = [hostile.renew(first, before) for _ in range(EPOCHS_EACH_MAX + 3)]
+    table.run(60_000)
+    assert ash.node.groups is not None
+    (own,) = ash.node.groups.groups.values()
+    over = [each for each in made if each.id not in own.group.dag.held]
+    assert len(over) == 2 and epoch(ash) == before.hex()
+    built = Infiltrator(oak).renew(over[0], before)
+    table.run(60_000)
+    assert epoch(ash) == built.id.hex()
 
 
 def test_G11_who_can_not_be_sent_a_key_is_pending(table: Table) -> None:
@@ -196,6 +201,19 @@ class Infiltrator:
         until = self.hour + 72
         day_key = advance(key, key_day(until) - key_day(self.hour))
         return self.author.seal(self.home.log.groups.content(epoch), day_key, until).raw
+
+    def renew(self, last: Epoch, under: bytes) -> Epoch:
+        """An epoch on this one whose key nobody is sent; its post is published under another's."""
+        body = last.body._replace(depth=last.body.depth + 1, parents=(last.id,), acts=())
+        wall_ms, until = self.home.table.now().wall_ms, self.hour + 72
+        made = self.author.sign(last.channel, b"", KIND_EPOCH, epochs.encode(body), 2160, wall_ms)
+        day_key = self.home.node.intake.sealing.day_key(last.channel, under, until)
+        sealed = self.author.seal(post_content(made.signed, made.signature), day_key, until)
+        self.home.node.publish([sealed], self.home.table.now())
+        commit(self.home)
+        parsed = epochs.parse(made.post, made.id)
+        assert parsed is not None
+        return parsed
 
 
 def renewed_apart(table: Table) -> tuple[Home, Home, Home, bytes]:
