@@ -7,6 +7,7 @@ import pytest
 
 from meshd.daykeys import advance, key_day
 from meshd.envelope import post_content
+from meshd.errors import CallerError
 from meshd.groups import epochs, keyenvelope
 from meshd.groups.epochs import Epoch
 from meshd.ids import inbox_channel_id
@@ -33,6 +34,29 @@ def test_G01_who_is_removed_carries_what_comes_and_reads_none_of_it(table: Table
     assert read(oak) == read(ash) == ["bread", "water", "salt"]
     assert read(elm) == ["bread"] and set(oak.raws()) == set(elm.raws())
     assert members(oak) == members(ash) == ["ash", "oak"]
+
+
+def test_G01_who_lacks_the_key_of_the_epoch_that_removes_somebody_does_not_post_under_the_one_before(
+    table: Table,
+) -> None:
+    oak, _, ash = group(table, 3)
+    before = bytes.fromhex(epoch(oak))
+    apart(table, ash)
+    oak.ask("group.rotate", group="kitchen")
+    oak.ask("group.remove", group="kitchen", who="elm")
+    table.settle()
+    (held,) = keys(oak, before)
+    assert oak.node.groups is not None
+    (own,) = oak.node.groups.groups.values()
+    newest = sorted(own.group.dag.held.values(), key=lambda each: each.body.depth)[-2:]
+    bring(ash, Infiltrator(oak).seal_again(newest[0].id, held[1]))
+    table.run(1000)
+    assert epoch(ash) == newest[0].id.hex() and ash.post("bread", channel="kitchen")
+    bring(ash, Infiltrator(oak).seal_again(newest[1].id, held[1]))
+    table.run(1000)
+    assert epoch(ash) == newest[1].id.hex()
+    with pytest.raises(CallerError, match="no key"):
+        ash.post("water", channel="kitchen")
 
 
 def test_E03_what_somebody_says_who_was_removed_is_shown_as_that(table: Table) -> None:
