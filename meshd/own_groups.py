@@ -73,6 +73,7 @@ class OwnGroups:
         self.vouched: Callable[[OwnGroup, Inside, Statement], None] = lambda own, inside, said: None
         for row in log.groups.all():
             self._new(row).load(log.groups)
+            self._drop_ahead(self.groups[row.channel])
         sealing.readers[KIND_EPOCH] = self._on_epoch
         sealing.readers[KIND_STATEMENT] = self._on_statement
         sealing.readers[KIND_TEXT] = self._on_text
@@ -85,6 +86,14 @@ class OwnGroups:
         own = OwnGroup(row, group, turns=Turns(self._rng))
         self.groups[row.channel] = own
         return own
+
+    def _drop_ahead(self, own: OwnGroup) -> None:
+        """Hold no key over a stop whose epoch is not known, but the anchor's: junk would pile up. A true one is found
+        again in what is carried."""
+        known = {own.row.anchor, *own.group.dag.held}
+        for epoch in sorted(set(self._sealing.keyring.epochs(own.channel)) - known):
+            self._sealing.remove_key(own.channel, epoch)
+            self._sealing.look_again()
 
     # --- which there are ---
 

@@ -13,8 +13,11 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 from tests.laptops import PATIENCE_S
 
+pytestmark = pytest.mark.real  # as is every test that uses this
 _CALLS = "openat,pwrite64,write,ftruncate,fsync,fdatasync,unlink,unlinkat,rename,renameat,renameat2"
 _LINE = re.compile(r"(\d+) +(.*)")
 _CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+)(<.*>)?")

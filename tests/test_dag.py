@@ -5,7 +5,7 @@ import pytest
 from meshd import crypto
 from meshd.errors import CallerError
 from meshd.groups import acts
-from meshd.groups.dag import Status
+from meshd.groups.dag import Dag, Status
 from meshd.groups.epochs import Cosign, Member, encode_rows
 from meshd.limits import EPOCHS_EACH_MAX
 from meshd.statement import MAKE_ADMIN, REMOVE_MEMBER, Statement
@@ -258,12 +258,35 @@ def test_from_what_is_left_the_same_follows_once_what_is_over_is_forgotten():
     assert left == [9, 8, 7, 6, 6, 6, 3, 2, 1, 1]  # neither of two branches can stand for the other
 
 
-def test_who_is_out_and_directs_forget_nothing():
+def test_who_is_out_forgets_nothing():
     group = Group()
     last = group.make(OAK, group.with_people(ELM), ("remove", ELM))
     dag = group.known(*group.dag.held.values())
     assert dag.forget_over(ELM.id, lambda id: True) == [] and dag.forget_over(OAK.id, lambda id: False) == []
     assert len(dag.forget_over(OAK.id, lambda id: True)) == 2 and list(dag.held) == [last.id]
+
+
+def test_the_anchor_of_what_is_left_lists_who_judges_from_it():
+    group = Group()
+    last = group.make(OAK, group.make(OAK, group.with_people(ELM), ("remove", ELM)), ("add", ELM))
+    middle = list(group.dag.held)[-2]
+    assert group.known(*group.dag.held.values()).forget_over(ELM.id, lambda id: id != last.id) != []
+    dag = group.known(*group.dag.held.values())
+    assert middle not in dag.forget_over(ELM.id, lambda id: id not in (middle, last.id))
+    assert dag.current(ELM.id) == last
+
+
+def test_of_a_direct_what_is_over_goes_but_for_the_current_epoch():
+    channel, body = acts.first_direct(OAK.row, ELM.row)
+    dag = Dag(channel, None)
+    dag.add(posted(OAK, body, channel), posted(ELM, body, channel))
+    for _ in range(3):
+        current = dag.current(ELM.id)
+        assert current is not None
+        dag.add(posted(ELM, acts.draft(dag, ELM.id, NOW_MS, [current.id]), channel))
+    current = dag.current(OAK.id)
+    assert len(dag.forget_over(OAK.id, lambda id: True)) == 4
+    assert dag.current(OAK.id) == current == dag.current(ELM.id) and len(dag.held) == 1
 
 
 def test_what_waits_or_is_not_valid_goes_when_it_is_over():

@@ -17,9 +17,8 @@ lead through, because two ends of a cut history do not tell which of them knew o
 A *direct* has no acts, so that every epoch of it stands for itself.
 
 An epoch by a forked key is set aside until somebody else has built on it: nobody knows who else holds that key. So
-are the epochs without acts of who makes more of them than anybody needs.
-
-What is over goes, once all that is left builds on one epoch that is newer.
+are the epochs without acts of who makes more of them than anybody needs. What is over goes, once all that is left
+builds on one epoch that is newer.
 """
 
 from collections import Counter
@@ -107,19 +106,20 @@ class Dag:
         return sorted(who for who, count in self._idle.items() if count > EPOCHS_EACH_MAX)
 
     def forget_over(self, identity: bytes, is_over: Callable[[bytes], bool]) -> list[bytes]:
-        """Forget what is over and nothing depends on any more; the ids. What is left is judged from another anchor that
-        this member is in, to the same end (`trunk.last_over`)."""
-        if self.anchor is None or self._base is None:
+        """Forget what is over and nothing depends on any more, if this member is in; the ids. What is left is judged
+        from another anchor, to the same end (`trunk.last_over`)."""
+        if (current := self.current(identity)) is None:
             return []
-        last = trunk.last_over(self._before, lambda number: is_over(self._valid[number].id))
-        if identity not in self._memberships[last].members:
-            return []
+        last = trunk.last_over(self._valid, self._before, identity, is_over)
         gone = [epoch.id for epoch in self._valid[:last]]
-        gone += sorted(id for id in self.held if id not in self._number and is_over(id))
+        alone = [id for id in sorted(self.held) if self.anchor is None or id not in self._number]
+        gone += [id for id in alone if is_over(id) and id != current.id]
         if gone:
-            self.anchor, self._base = self._valid[last].id if last else self.anchor, None
+            self.anchor = self._valid[last].id if last else self.anchor
             self.held = {id: epoch for id, epoch in self.held.items() if id not in set(gone)}
-            self.add()
+            self._forget_judgements()
+            self._base = trunk.base(self.held, self.anchor)
+            self._judge_all(sorted(self.held))
         return gone
 
     def set_forked(self, identities: Collection[bytes]) -> None:

@@ -33,15 +33,18 @@ def base(held: Mapping[bytes, Epoch], anchor: bytes | None) -> bytes | None:
         frontier.update(epoch.body.parents)
 
 
-def last_over(before: Sequence[int], is_over: Callable[[int], bool]) -> int:
-    """The highest epoch that all others are ancestors or descendants of, and all of whose ancestors are over.
+def last_over(
+    valid: Sequence[Epoch], before: Sequence[int], identity: bytes, is_over: Callable[[bytes], bool]
+) -> int:
+    """The highest epoch that all others are ancestors or descendants of, all of whose ancestors are over, and that this
+    member is in; else 0.
 
     Epochs go by number, in an order in which parents come first; `before[n]` has a bit for each ancestor of n.
     """
-    over = sum(1 << number for number in range(len(before)) if is_over(number))
+    over = sum(1 << number for number, epoch in enumerate(valid) if is_over(epoch.id))
     found = 0
     for number, ancestors in enumerate(before):
-        if ancestors & ~over or ancestors.bit_count() < number:
+        if ancestors & ~over or ancestors.bit_count() < number or identity not in valid[number].identities():
             continue
         if all(later >> number & 1 for later in before[number + 1 :]):
             found = number

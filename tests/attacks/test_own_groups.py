@@ -285,4 +285,11 @@ def test_G02_false_keys_of_one_member_keep_no_true_one_out(table: Table) -> None
         bring(ash, hostile.give_key(ash, bytes((number,)) * 32, b"f" * 32))
     assert keys(ash, renewed) == [(keys(oak, renewed)[0][0], bytes(32))]
     assert keys(ash, bytes((EPOCHS_AHEAD_MAX,)) * 32) == []
+    held = len(ash.log.epoch_keys.all())
+    ash.stop()
+    ash.start()
+    for number in range(EPOCHS_AHEAD_MAX):
+        bring(ash, hostile.give_key(ash, bytes((number,)) * 32, b"g" * 32))
+        bring(ash, hostile.give_key(ash, bytes((100 + number,)) * 32, b"f" * 32))
+    assert len(ash.log.epoch_keys.all()) <= held  # a stop gives nobody more room
     all_read_all(table, oak, elm, ash)
