@@ -94,7 +94,7 @@ def _answer(
     console: Console, args: Sequence[str], doing: str, passphrase: Passphrase, log: int | None
 ) -> Document:
     process = subprocess.Popen(
-        [*command_line(console, *args), "--json", *passphrase.args],
+        [*command_line(console, *args), "--json", *(passphrase.args or ("--starter-asks",))],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE if log is None else log,
@@ -142,6 +142,12 @@ def _refusal(status: int, document: Document | None, journal: IO[bytes] | None) 
     except KeyError:
         said = journal.readline().decode(errors="replace").strip() if journal else f"see {LOG_NAME}"
         return CallerError(Code.error, f"meshd ended with status {status} and no result: {said}")
+
+
+def require_unused(home: str) -> None:
+    """CallerError(refused) where there is a node already: before anybody is asked for a passphrase."""
+    if os.path.lexists(os.path.join(home, _KEYSLOT_NAME)):
+        raise CallerError(Code.refused, f"there is a node in {home} already: nothing was changed")
 
 
 def open_log(home: str) -> int:

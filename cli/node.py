@@ -51,6 +51,7 @@ def init(
         raise CallerError(Code.usage, "--invite names a network already: leave --open and --private out")
     passphrase = child.Passphrase.chosen(passphrase_file, passphrase_fd, no_passphrase)
     if passphrase is None:
+        child.require_unused(console.home)
         passphrase = child.Passphrase.asked(new=True)
     args = ["init", *(("--name", name) if name else ()), *((f"--{kind}",) if kind else ())]
     if invite:

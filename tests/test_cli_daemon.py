@@ -126,6 +126,8 @@ def test_a_passphrase_from_a_descriptor_and_from_a_file(mesh: Mesh, tmp_path: Pa
     words.write_text("wrong horse\n")
     assert mesh("up", "--no-mdns", "--passphrase-file", str(words))[0] == Code.locked
     assert mesh("up", "--no-mdns")[0] == Code.usage  # no terminal to ask at
+    assert mesh("up", "--no-mdns", "--foreground")[0] == Code.usage
+    assert mesh("init")[0] == Code.refused  # there is a node already: nobody is asked for anything
     words.write_text("correct horse\n")
     up(mesh, "--passphrase-file", str(words))
     assert mesh("status")[1]["encrypted"] is True

@@ -35,10 +35,10 @@ def test_what_ended_the_daemon_is_found_among_what_ended_with_it() -> None:
 def test_asking_needs_a_terminal_and_two_equal_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passphrase, "_at_terminal", lambda: False)
     assert passphrase.ask(new=True) is None
-    for new, code in ((True, Code.usage), (False, Code.locked)):
+    for new, missing in ((True, Code.usage), (False, Code.usage), (False, Code.locked)):
         with pytest.raises(CallerError) as caught:
-            passphrase.needed(None, None, new=new)
-        assert caught.value.code is code and "--passphrase-file" in caught.value.message
+            passphrase.needed(None, None, new, missing)
+        assert caught.value.code is missing and "--passphrase-file" in caught.value.message
 
 
 @pytest.mark.parametrize(

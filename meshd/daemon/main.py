@@ -75,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--json", action="store_true", help="one JSON document on stdout")
     shared.add_argument("--passphrase-file", metavar="F", help="take the passphrase from the first line of F")
     shared.add_argument("--passphrase-fd", metavar="N", type=int, help="take it from open descriptor N")
+    # Who starts us asks for a passphrase itself, once it hears that one is needed: then that is `locked`, not `usage`.
+    shared.add_argument("--starter-asks", action="store_true", help=argparse.SUPPRESS)
 
     run = commands.add_parser(
         "run", parents=[shared], help="run the daemon", epilog="example: meshd run --listen 192.168.1.7:4040"
@@ -184,7 +186,7 @@ def _init(options: argparse.Namespace) -> dict[str, Any]:
     with home.make():
         said = None
         if not options.no_passphrase:
-            said = passphrase.needed(options.passphrase_file, options.passphrase_fd, new=True)
+            said = _passphrase(options, new=True)
         return {"v": api.VERSION, **create(home, network_key, network_kind, name, said)}
 
 
@@ -223,7 +225,7 @@ def _id_export(options: argparse.Namespace) -> dict[str, Any]:
             raise CallerError(Code.usage, "this home has a passphrase, and the file gets the same: name it")
         said = None
         if not options.no_passphrase:
-            said = passphrase.needed(options.passphrase_file, options.passphrase_fd, new=not encrypted)
+            said = _passphrase(options, new=not encrypted)
         opened = open_home(home, keyslot.parameters(slot).stretch(said), slot)
         moved = moving.take(opened.carry, opened.log)
         opened.carry.close()
@@ -242,7 +244,7 @@ def _id_import(options: argparse.Namespace) -> dict[str, Any]:
     with home.make():
         said = None
         if parameters.encrypted:
-            said = passphrase.needed(options.passphrase_file, options.passphrase_fd, new=False)
+            said = _passphrase(options)
         moved = moving.open(raw, parameters.stretch(said))
         made = create(home, moved.network_key, moved.network_kind, moved.name, said, moved=moved)
     return {"v": api.VERSION, **made, "contacts": len(moved.known)}
@@ -268,12 +270,17 @@ def _panic(options: argparse.Namespace) -> dict[str, Any]:
     return {"v": api.VERSION, **panic(api.home_path(options.home))}
 
 
+def _passphrase(options: argparse.Namespace, new: bool = False) -> bytes:
+    missing = Code.locked if options.starter_asks and not new else Code.usage
+    return passphrase.needed(options.passphrase_file, options.passphrase_fd, new, missing)
+
+
 def _stretch(slot: bytes, options: argparse.Namespace) -> bytes:
     """The key that opens a keyslot: from the passphrase, if it has one."""
     parameters = keyslot.parameters(slot)
     said = None
     if parameters.encrypted:
-        said = passphrase.needed(options.passphrase_file, options.passphrase_fd, new=False)
+        said = _passphrase(options)
     return parameters.stretch(said)
 
 

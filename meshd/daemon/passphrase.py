@@ -64,12 +64,11 @@ def _normal(text: str) -> bytes:
     return passphrase
 
 
-def needed(file: str | None, descriptor: int | None, new: bool) -> bytes:
-    """The passphrase from wherever it can be had. CallerError: locked (usage for a new one) if from
-    nowhere."""
+def needed(file: str | None, descriptor: int | None, new: bool, missing: Code = Code.usage) -> bytes:
+    """The passphrase from wherever it can be had. CallerError(`missing`) if from nowhere."""
     passphrase = given(file, descriptor) or ask(new)
     if passphrase is None:
         options = f"{_OPTIONS}{', or --no-passphrase' if new else ''}"
         message = f"a passphrase is needed and there is no terminal to ask at: use {options}"
-        raise CallerError(Code.usage if new else Code.locked, message)
+        raise CallerError(missing, message)
     return passphrase
