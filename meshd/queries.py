@@ -44,7 +44,12 @@ def status(node: "Node") -> Document:
             "channels": len(log.channels()) if log else 0,
         },
         "clock": clock(node),
-        "disk": {"full": node.room.is_full, "evicted": shares.ids - shares.bodies},
+        "disk": {
+            "full": node.room.is_full,
+            "evicted": shares.ids - shares.bodies,
+            "ids": shares.ids,
+            "size": shares.size,
+        },
         "internet": None,
         "discovery": {
             "mode": node.discovery.mode,

@@ -43,7 +43,7 @@ STATUS = {
     "links": [{"peer": "ee" * 32, "contact": None, "address": "192.168.1.7:4040",
                "since": "2026-11-22T13:00:00Z", "direction": "out"}],
     "counts": {"posts": 10, "envelopes": 12, "channels": 2}, "clock": {"state": "ok", "off_s": 0, "advice": ""},
-    "disk": {"full": False, "evicted": 0},
+    "disk": {"full": False, "evicted": 0, "ids": 0, "size": 0},
     "internet": None, "discovery": {"mode": "announce", "ok": True, "reason": ""}, "exposed": [], "alarms": [],
 }  # fmt: skip
 

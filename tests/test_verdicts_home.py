@@ -8,6 +8,7 @@ from meshd.daemon import verdicts_home as judge
 from meshd.daemon.check import Check
 from meshd.daemon.probe_home import DaemonFacts, DiskFacts, HomeFacts
 from meshd.daemon.probe_machine import MachineFacts
+from meshd.limits import CARRY_IDS_MAX, CARRY_SIZE_MAX
 
 HOME = HomeFacts("/h", encrypted=True, newest_ms=judge.BUILD_MS + 1000, socket_path_size=11)
 NOWHERE = HomeFacts("/h", there=False, keyslot="none")
@@ -92,6 +93,22 @@ def test_socket_path(size, shorten, cause):
 def test_room(disk, cause, remark):
     check = judge.room(disk)
     assert is_fault(check, cause) and bool(check.advice) is remark
+
+
+@pytest.mark.parametrize(
+    ("disk", "cause", "remark", "known"),
+    [
+        ({"evicted": 0, "ids": 1000, "size": judge.MIB}, "", False, True),
+        ({"evicted": 0, "ids": 1000, "size": CARRY_SIZE_MAX * 95 // 100}, "", True, True),
+        ({"evicted": 0, "ids": CARRY_IDS_MAX * 95 // 100, "size": judge.MIB}, "", True, True),
+        ({"evicted": 7, "ids": 1000, "size": CARRY_SIZE_MAX}, "room short", True, True),
+        ({"full": False, "evicted": 0}, "", False, False),
+    ],
+)
+def test_carry_room(disk, cause, remark, known):
+    check = judge.carry_room(replace(UP, status={"disk": disk}))
+    assert is_fault(check, cause) and bool(check.advice) is remark and check.known is known
+    assert not judge.carry_room(DOWN).known
 
 
 @pytest.mark.parametrize(

@@ -99,10 +99,13 @@ class Confirmed(Clock):
 
 class Disk(TypedDict):
     """`full`: nothing is taken in or written until there is room; what is here is read and passed on. `evicted`: how
-    many envelopes of others are no longer carried because room for them was short."""
+    many envelopes of others are no longer carried because room for them was short. `ids` and `size` (bytes): what is
+    carried takes of that room."""
 
     full: bool
     evicted: int
+    ids: int
+    size: int
 
 
 class Discovery(TypedDict):

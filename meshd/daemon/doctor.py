@@ -58,6 +58,7 @@ def examine(home: str) -> dict[str, Any]:
         verdicts_home.clock(machine, found, daemon),
         *_of_network(network, daemon),
         *_of_disk(disk),
+        verdicts_home.carry_room(daemon),
         verdicts_home.permissions(found),
         verdicts_home.keyslot(found),
         verdicts_home.passphrase(found, daemon),

@@ -8,6 +8,7 @@ from meshd.daemon.api import SOCKET_PATH_SIZE_MAX
 from meshd.daemon.check import Check, Figures, fine, remark, unknown, wrong
 from meshd.daemon.probe_home import DaemonFacts, DiskFacts, HomeFacts
 from meshd.daemon.probe_machine import MachineFacts
+from meshd.limits import CARRY_IDS_MAX, CARRY_SIZE_MAX
 from meshd.meshtime import BUILD_MS, POSSIBLE_MS
 from meshd.post import HOUR_MS
 
@@ -15,6 +16,7 @@ MIB = 1024 * 1024
 ROOM_MIN = 100 * MIB  # below it a busy day fills the disk: 100 000 posts of 1 KiB
 ROOM_FEW = 1024 * MIB  # below it, say so: other programs fill disks faster than posts do
 FILES_MIN = 100  # free inodes; a home needs ten
+CARRY_PERCENT_MANY = 90  # of the room for what is carried: from here on, say so
 COMMIT_MS_MAX = 100.0  # a post waits for two commits, and so does everybody it is passed to
 PYTHON_MIN = (3, 11)
 SQLCIPHER_MIN = 4
@@ -104,6 +106,24 @@ def room(disk: DiskFacts) -> Check:
     if disk.files_free is not None and disk.files_free < FILES_MIN:
         return wrong(name, "no room for files", f"{disk.files_free} files can still be made", advice)
     return remark(name, detail, advice if disk.free_size < ROOM_FEW else "", {"free_mib": free_mib})
+
+
+def carry_room(daemon: DaemonFacts) -> Check:
+    """Whether there is room for what others want carried."""
+    name, disk = "carry room", daemon.status.get("disk", {})
+    if "size" not in disk:
+        return unknown(name, "the daemon is not there to tell")
+    percent = int(100 * max(disk["size"] / CARRY_SIZE_MAX, disk["ids"] / CARRY_IDS_MAX))
+    detail = f"{disk['size'] // MIB} MiB and {disk['ids']} envelopes carried, {percent} % of what may be"
+    figures = {"percent": percent, "evicted": disk["evicted"]}
+    advice = (
+        "your own posts stay, and those of contacts and groups go last; if one link brings far more than the others"
+        " (mesh peer list, BYTES IN), give it up: mesh peer drop ADDRESS; room comes back by itself as posts expire"
+    )
+    if disk["evicted"]:
+        detail += f"; {disk['evicted']} of others had to go before their time"
+        return wrong(name, "room short", detail, advice, figures)
+    return remark(name, detail, advice if percent >= CARRY_PERCENT_MANY else "", figures)
 
 
 def commit(disk: DiskFacts) -> Check:
