@@ -1,11 +1,12 @@
 """Recognition: which open links lead to contacts, found out so that nobody else learns anything.
 
 The rule (protocol.md, "Recognition"): two identities share a secret that nobody else can compute. Each side of a link
-sends 64 tags, one for each contact that the user added or verified (those met last first), made of that secret, the
-session's handshake hash, and a turn that says who sent them and which of theirs they are; what is left of the 64 is
-random. Whoever finds a tag that a contact must have made answers with a proof, a signature over the same hash and the
-direction; everybody else answers with as many random bytes. So each side sends the same whoever it knows, and a match
-needs both: who adds everybody is recognised by nobody who has not added them.
+sends 64 tags, one for each contact that the user added or verified, made of that secret, the session's handshake hash,
+and a turn that says who sent them and which of theirs they are; what is left of the 64 is random. Who knows more than
+64 sends one to the 32 that were met last, and 32 to others in turn, so that nobody is left out for ever. Whoever finds
+a tag that a contact must have made answers with a proof, a signature over the same hash and the direction; everybody
+else answers with as many random bytes. So each side sends the same whoever it knows, and a match needs both: who adds
+everybody is recognised by nobody who has not added them.
 
 - A **match** is a tag: only the contact, or we, can have made it, and ours have another turn. It is enough for a place
   among the links, because a tag shows as much as a proof does unless our own secret was stolen.
@@ -74,6 +75,7 @@ class Recognition:
         self._log, self._entropy, self._send = log, entropy, send
         self._secret = crypto.ed25519_keypair(log.seed)[1] if log is not None else b""
         self._pairs: dict[bytes, bytes] = {}  # identity → what we share
+        self._place: int | None = None  # among those who are told in turn: of the next to be told
         self._meetings: dict[int, _Meeting] = {}
 
     # --- what is said ---
@@ -129,7 +131,19 @@ class Recognition:
     # --- tags ---
 
     def _known(self) -> list[bytes]:
-        return self._log.contacts.recognisable(TAG_COUNT) if self._log is not None else []
+        return self._log.contacts.recognisable() if self._log is not None else []
+
+    def _told(self) -> list[bytes]:
+        """Who is sent a tag this time."""
+        known, half = self._known(), TAG_COUNT // 2
+        if len(known) <= TAG_COUNT:
+            return known
+        if self._place is None:
+            self._place = int.from_bytes(self._entropy(8), "big")  # not from the same one after every start
+        others = sorted(known[half:])
+        at = self._place % len(others)
+        self._place = at + half
+        return known[:half] + (others + others)[at : at + half]
 
     def _pair(self, identity: bytes) -> bytes:
         shared = self._pairs.get(identity)
@@ -139,7 +153,7 @@ class Recognition:
 
     def _tags(self, meeting: _Meeting) -> Tags:
         turn = meeting.our_turn
-        made = [tag(self._pair(each), meeting.handshake_hash, turn) for each in self._known()]
+        made = [tag(self._pair(each), meeting.handshake_hash, turn) for each in self._told()]
         made += [self._entropy(TAG_SIZE) for _ in range(TAG_COUNT - len(made))]
         meeting.our_turn += 2
         return Tags(b"".join(sorted(made)))  # in an order that tells nothing of who is whose nearest

@@ -122,7 +122,7 @@ class Contacts:
         if contact.met < last or not last:
             self.put(contact._replace(met=last + 1))
 
-    def recognisable(self, most: int) -> list[bytes]:
+    def recognisable(self, most: int | None = None) -> list[bytes]:
         """The identities to look out for on links, those met last first: added or verified, and not blocked."""
         known = [contact for contact in self._known.values() if contact.is_known]
         known.sort(key=lambda contact: (-contact.met, contact.identity))
