@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.lab import Laptop
+from tests.lab.waiting import wait_until
 
 QUICK_S = 10.0  # what a person waits for
 
@@ -49,7 +50,4 @@ def up(laptop: Laptop, *args: str) -> int:
 
 def wait_for_links(laptop: Laptop) -> None:
     """Return when it has a link."""
-    give_up = time.monotonic() + 10
-    while not laptop.mesh("status")["links"]:
-        assert time.monotonic() < give_up, "no link"
-        time.sleep(0.1)
+    wait_until(lambda: bool(laptop.mesh("status")["links"]), 10, lambda: "no link")

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from meshd.limits import FRAME_CLASSES, TAG_SIZE
 from meshd.proto.session import CHALLENGE_SIZE, MESSAGE_1_SIZE, MESSAGE_2_SIZE, MESSAGE_3_SIZE
 from meshd.store import keyslot
 from tests.lab.lab import Capture, Lab, Laptop
+from tests.lab.waiting import wait_until
 from tests.laptops import Rpc
 
 pytestmark = [
@@ -44,13 +45,6 @@ except ConnectionResetError:
     pass
 print(heard.hex())
 """
-
-
-def wait_until(holds: Callable[[], bool], patience_s: float) -> None:
-    deadline = time.monotonic() + patience_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def streams(capture: Capture) -> list[tuple[str, str, bytes]]:

@@ -8,13 +8,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.lab.waiting import wait_until
 from tests.test_cli_daemon import loopback
 
 pytestmark = pytest.mark.lab
@@ -71,17 +71,10 @@ def owners(small: Path, tmp_path: Path) -> Iterator[tuple[Owner, Owner]]:
         owner("down")
 
 
-def wait(condition: Any) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, "in vain"
-        time.sleep(0.2)
-
-
 def test_D02_a_disk_that_is_full_stops_nothing_but_writing(owners: tuple[Owner, Owner], small: Path) -> None:
     oak, elm = owners
     assert oak("post", "square", "before")[0] == 0
-    wait(lambda: elm.texts() == ["before"])
+    wait_until(lambda: elm.texts() == ["before"], PATIENCE_S)
     filler = small / "filler"
     with filler.open("wb", buffering=0) as file, pytest.raises(OSError):
         while True:
@@ -96,14 +89,14 @@ def test_D02_a_disk_that_is_full_stops_nothing_but_writing(owners: tuple[Owner, 
         acknowledged.append(text)
     shown = oak.texts()  # the last may be carried, and find no room in the log until there is some
     assert oak.is_full() and shown == acknowledged[: len(shown)] and len(acknowledged) - len(shown) <= 1
-    wait(lambda: set(acknowledged) <= set(elm.texts()))  # it passes on what it holds
+    wait_until(lambda: set(acknowledged) <= set(elm.texts()), PATIENCE_S)  # it passes on what it holds
     assert elm("post", "square", "from elm")[0] == 0
     assert oak("post", "square", "still full")[0] == 6
     filler.unlink()
-    wait(lambda: not oak.is_full())
+    wait_until(lambda: not oak.is_full(), PATIENCE_S)
     assert oak("post", "square", "after")[0] == 0
-    wait(lambda: "from elm" in oak.texts())
-    wait(lambda: "after" in elm.texts())
+    wait_until(lambda: "from elm" in oak.texts(), PATIENCE_S)
+    wait_until(lambda: "after" in elm.texts(), PATIENCE_S)
     oak("down")
     assert oak("up", "--no-mdns", "--listen", loopback())[0] == 0
     assert {*acknowledged, "after", "from elm"} == set(oak.texts()) and not oak.is_full()
@@ -123,7 +116,7 @@ def test_D03_a_page_damaged_under_a_running_daemon_is_said(owners: tuple[Owner, 
                 file.seek(page * 4096 + 100)
                 file.write(b"damaged!")
     oak("read", "square", "-n", "10000")
-    wait(lambda: oak("status")[0] == 3)
+    wait_until(lambda: oak("status")[0] == 3, PATIENCE_S)
     assert "the disk or a database failed" in (oak.home / "daemon.log").read_text()
     status, document = oak("up", "--no-mdns", "--listen", loopback())
     assert status == 8 and "damaged" in document["error"]["message"]

@@ -19,7 +19,7 @@ from meshd.envelope import Sealed
 from meshd.errors import CallerError
 from meshd.store import keyslot
 from tests.lab.lab import Lab, Laptop
-from tests.lab.test_line import wait_until
+from tests.lab.waiting import wait_until
 
 pytestmark = pytest.mark.lab
 PATIENCE_S = 30

@@ -5,8 +5,7 @@ back, both ways, repetitions included; it is held against the summed lengths of 
 """
 
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from meshd.daemon.home import Home
 from meshd.daemon.init import open_home
 from meshd.store import keyslot
 from tests.lab.lab import Bridge, Capture, Lab, Laptop
+from tests.lab.waiting import wait_until
 from tests.laptops import Rpc
 
 pytestmark = pytest.mark.lab
@@ -68,15 +68,6 @@ def line() -> Iterator[Line]:
         for laptop in laptops:  # shown when a test fails
             if said := (Path(laptop.home) / "daemon.log").read_text():
                 print(f"laptop {laptop.number}: {said}")
-
-
-def wait_until(holds: Callable[[], bool], patience_s: float, shown: Callable[[], object]) -> float:
-    """Seconds until it held; fails after `patience_s`, saying what is `shown`."""
-    begun = time.monotonic()
-    while not holds():
-        assert time.monotonic() - begun < patience_s, shown()
-        time.sleep(0.02)
-    return time.monotonic() - begun
 
 
 def post(laptop: Laptop) -> set[str]:

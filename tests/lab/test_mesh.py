@@ -8,6 +8,7 @@ import pytest
 
 from cli.client import Client
 from tests.lab.lab import Capture, Lab, Laptop, avahi_browse
+from tests.lab.waiting import wait_until
 
 pytestmark = pytest.mark.lab
 needs_avahi = pytest.mark.skipif(
@@ -23,15 +24,6 @@ HOST_NAME, USER_NAME, NAME, CHANNEL = "host-canary-7", "user-canary-7", "name-ca
 def lab() -> Iterator[Lab]:
     with Lab() as made:
         yield made
-
-
-def wait_until(holds: Callable[[], bool], patience_s: float) -> float:
-    """Seconds until it held; fails after `patience_s`."""
-    begun = time.monotonic()
-    while not holds():
-        assert time.monotonic() - begun < patience_s, f"not within {patience_s} s"
-        time.sleep(0.02)
-    return time.monotonic() - begun
 
 
 def init(laptop: Laptop) -> dict[str, str]:

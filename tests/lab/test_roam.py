@@ -17,6 +17,7 @@ import pytest
 
 from cli.client import Client
 from tests.lab.lab import Bridge, Capture, Lab, Laptop
+from tests.lab.waiting import wait_until
 
 pytestmark = pytest.mark.lab
 needs_tshark = pytest.mark.skipif(not shutil.which("tshark"), reason="needs tshark: apt-get install tshark")
@@ -31,15 +32,6 @@ HEAD = 5  # … and how many of them a record's head may fill: what follows it a
 def lab() -> Iterator[Lab]:
     with Lab() as made:
         yield made
-
-
-def wait_until(holds: Callable[[], bool], patience_s: float) -> float:
-    """Seconds until it held; fails after `patience_s`."""
-    begun = time.monotonic()
-    while not holds():
-        assert time.monotonic() - begun < patience_s, f"not within {patience_s} s"
-        time.sleep(0.05)
-    return time.monotonic() - begun
 
 
 def up(laptop: Laptop, *args: str) -> Client:
