@@ -216,6 +216,15 @@ def test_show_says_where_a_post_comes_from(script: Any, capsys: Any) -> None:
     assert "by 10.0.0.2" in out and "verified when it came" in out and "two different posts" in out
 
 
+def test_mark_says_what_it_means(script: Any, capsys: Any) -> None:
+    asked = script({"mark": {"v": 1, "id": ID, "marked": True}})
+    assert run(["mark", "7f3a7f"]) == 0 and asked == [("mark", {"id": "7f3a7f"})]
+    assert "a seizure would show it" in capsys.readouterr().out
+    asked = script({"mark": {"v": 1, "id": ID, "marked": False}})
+    assert run(["mark", ID, "--remove"]) == 0 and asked == [("mark", {"id": ID, "remove": True})]
+    assert "goes when its time is over" in capsys.readouterr().out
+
+
 def test_status_names_what_matters(script: Any, capsys: Any) -> None:
     script({"status": STATUS})
     assert run(["status"]) == 0

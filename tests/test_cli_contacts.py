@@ -62,6 +62,31 @@ def test_the_list_is_inert(asked: Any, capsys: Any) -> None:
     ]
 
 
+def test_by_whose_word_somebody_is_vouched_for(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    elm = {
+        **OAK,
+        "id": "00" * 32,
+        "name": "elm",
+        "trust": "vouched",
+        "vouched_by": [ID, "cd" * 32],
+        "blocked": False,
+    }
+    document = {
+        "v": 1,
+        "id": elm["id"],
+        "contacts": [{**OAK, "trust": "verified"}, elm],
+        "groups": ["ef" * 16],
+    }
+    asked = answer_with(monkeypatch, {"contact.vouch": document, "contact.list": document})
+    assert run(["contact", "vouch", "elm", "--remove"]) == 0 and run(["contact", "list"]) == 0
+    assert asked[0] == ("contact.vouch", {"who": "elm", "remove": True})
+    said, where, _, listed = capsys.readouterr().out.splitlines()
+    assert (
+        said == "elm 00000000: vouched by oak, cdcdcdcd, added" and where == "said in 1 group that you share"
+    )
+    assert listed == "elm\tvouched by oak, cdcdcdcd\tadded\t00000000"
+
+
 def test_verifying_shows_the_words_and_asks(asked: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "at_terminal", lambda: True)
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))

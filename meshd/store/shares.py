@@ -5,7 +5,8 @@ Hosts get numbers, anew at every start, and the file holds the numbers alone: it
 way in one run, not from whom. Only so many get a number of their own, since whoever has IPv6 has hosts without end;
 those that come later count as one. A contact who was recognised on a link has a number too, whatever the host, until a
 link to that host ends. Which numbers are contacts' is in memory only, so after a start all that came before is
-strangers'.
+strangers', and what contacts wrote themselves is told by its author (`eviction`). It does not stand in the file because
+that is open while a node is locked, and who brings somebody's posts first is mostly they.
 
 Own posts count to the ingress that brought something last. With a number of their own, the file would say which
 envelopes are ours, and only `log` may.
