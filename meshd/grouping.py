@@ -204,6 +204,9 @@ class Grouping:
         who = people.find(log, params["who"])
         if node.author is not None and who == node.author.public:
             raise CallerError(Code.refused, "that is you: mesh panic erases this laptop")
+        if node.vouching is not None:
+            with suppress(CallerError):  # where we never vouched for them there is nothing to take back
+                node.vouching.take_back(who, now)
         known = log.contacts.get(who)
         log.contacts.put(known._replace(is_added=False, is_verified=False, is_blocked=True))
         groups.inbox.forget(who)

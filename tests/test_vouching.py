@@ -181,6 +181,14 @@ def test_a_vouch_is_taken_back(table: Table) -> None:
     assert trust(oak, ash) == ("vouched", ["elm"])
 
 
+def test_who_is_presumed_arrested_is_vouched_for_no_longer(table: Table) -> None:
+    oak, elm, ash = trio(table)
+    say(elm, "ash")
+    elm.ask("presume-arrested", who="ash")  # elm is no admin: ash stays in until oak acts
+    table.run(1000)
+    assert trust(oak, ash) == ("seen", [])
+
+
 def test_who_comes_later_hears_of_it_within_a_week(table: Table) -> None:
     oak, elm, ash, fir = friends(table, 4)
     oak.ask("group.create", name="kitchen")
