@@ -141,13 +141,13 @@ def test_an_identity_moves_under_the_passphrase_of_its_home(tmp_path: Path) -> N
     for args, status in (
         (("--passphrase-file", str(wrong)), Code.locked),
         (("--no-passphrase",), Code.usage),
-        ((), Code.locked),
+        ((), Code.usage),
         (("--passphrase-file", str(right)), 0),
     ):
         assert meshd(old, "id", "export", str(file), *args).returncode == status
         assert file.exists() == (status == 0)
     assert b"oak" not in file.read_bytes()
     assert meshd(new, "id", "import", str(file), "--passphrase-file", str(wrong)).returncode == Code.locked
-    assert meshd(new, "id", "import", str(file)).returncode == Code.locked and not (new / "keyslot").exists()
+    assert meshd(new, "id", "import", str(file)).returncode == Code.usage and not (new / "keyslot").exists()
     moved = json.loads(meshd(new, "id", "import", str(file), "--passphrase-file", str(right)).stdout)
     assert moved == {**json.loads(made.stdout), "contacts": 0}
