@@ -46,6 +46,11 @@ def people(context: click.Context, param: click.Parameter, start: str) -> list[s
     return _live(context, "contact.list", "contacts", "name", start)
 
 
+def askers(context: click.Context, param: click.Parameter, start: str) -> list[str]:
+    """The names of who waits for an answer that begin with `start`."""
+    return list(dict.fromkeys(_live(context, "requests", "requests", "name", start)))
+
+
 def _live(context: click.Context, method: str, rows: str, field: str, start: str) -> list[str]:
     home = context.find_root().ensure_object(Console).home
     try:

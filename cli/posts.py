@@ -41,6 +41,31 @@ def post(console: Console, channel: str, timeout: float | None, **params: Any) -
         console.remark(_WATCHED.format(document["channel"]))
 
 
+@command("dm", example="mesh dm elm 'bread at eight'")
+@click.argument("who", shell_complete=completion.people)
+@click.argument("text", metavar="TEXT|-")
+@click.option("--reply-to", metavar="ID", help="The post that this answers (a prefix of its id will do).")
+@click.option(
+    "--keep", type=click.Choice(list(KEEP_HOURS)), help="How long others carry it; 72h if not given."
+)
+@click.option(
+    "--wait", type=click.Choice(["held", "delivered"]), help="Return when somebody, or WHO, has it."
+)
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="Seconds to wait at most (30).")
+@click.option(
+    "--old-prekey", is_flag=True, help="Use a key of theirs whose day is over, if there is no other."
+)
+def dm(console: Console, who: str, timeout: float | None, **params: Any) -> None:
+    """Says TEXT to one person, whose card you have; - takes it from stdin.
+
+    An old key opens only on a laptop that was locked or off since its day, and for whoever took that laptop
+    meanwhile: what you write, and all until the next key, is theirs too.
+    """
+    request = {"who": who, "timeout": timeout, **params, "text": _text(params["text"])}
+    patience_s = ANSWER_S + (timeout or WAIT_MS / 1000)
+    console.show(console.call("dm", request, timeout_s=patience_s), text.written)
+
+
 def _text(given: str) -> str:
     """TEXT itself, or stdin for `-`, without its last line end."""
     try:

@@ -4,7 +4,7 @@ from functools import partial
 
 import click
 
-from cli import text
+from cli import completion, text
 from cli.commands import command
 from cli.console import Console
 from meshd.errors import CallerError, Code
@@ -12,9 +12,9 @@ from meshd.errors import CallerError, Code
 
 @command("requests", example="mesh requests accept oak")
 @click.argument("answer", type=click.Choice(["accept", "refuse"]), required=False)
-@click.argument("who", required=False)
+@click.argument("who", required=False, shell_complete=completion.askers)
 def requests(console: Console, answer: str | None, who: str | None) -> None:
-    """Lists who invites you into groups; accepts or refuses what somebody wants."""
+    """Lists who writes to you or invites you; accepts or refuses what they want."""
     if answer is not None and who is None:
         raise CallerError(Code.usage, f"whose request? mesh requests {answer} WHO")
     method, params = (f"requests.{answer}", {"who": who}) if answer is not None else ("requests", {})

@@ -48,6 +48,7 @@ SECTIONS = {
     "Posting and reading": {
         "post": Place("cli.posts:post", "say TEXT in CHANNEL"),
         "read": Place("cli.posts:read", "show posts"),
+        "dm": Place("cli.posts:dm", "say TEXT to one person"),
         "search": Place("cli.posts:search", "find posts by words"),
         "show": Place("cli.posts:show", "one post, its provenance"),
         "mark": Place("cli.posts:mark", "keep a post past its time"),

@@ -4,7 +4,7 @@ The rule: every start begins a new incarnation, 63 random bits, and sequences ar
 restored backup, a copied home or a commit that was lost can never use a sequence twice; the first post of an
 incarnation names the last one known of the one before as its first parent (protocol.md, "Posts").
 
-The author's name travels in the body of its first post of each incarnation in a channel. Of posts that are written
+The author's name travels in the body of its first text of each incarnation in a channel. Of posts that are written
 together, the first in a channel names its loose ends as parents, and each of the others the one before it alone. In a
 sealed channel a post names the epoch under which it is sealed, with a nonce that is drawn for it.
 
@@ -58,6 +58,7 @@ class Author:
         self._log, self._clock, self._entropy, self._sealing = log, clock, entropy, sealing
         self._incarnation = int.from_bytes(crypto.fresh(entropy, 16)[:8], "big") & INCARNATION_MAX
         self._last: dict[bytes, tuple[int, bytes]] = {}  # channel → sequence and id of our last post in it
+        self._named: set[bytes] = set()  # channels in which our name was told
 
     def has_posted(self, channel: bytes) -> bool:
         """Whether any post of ours is in this channel."""
@@ -80,7 +81,8 @@ class Author:
         return self._log.heads(channel, PARENTS_MAX, living)
 
     def _text(self, draft: Draft, heads: list[bytes], wall_ms: int) -> tuple[bytes, Envelope | Sealed]:
-        name = "" if draft.channel in self._last else self.name
+        name = "" if draft.channel in self._named else self.name
+        self._named.add(draft.channel)
         body = post.encode_text(Text(name, draft.reply_to, draft.text))
         epoch, hours = self._sealing.posting(draft.channel), KEEP_HOURS[draft.keep]
         made = self.sign(draft.channel, epoch, post.KIND_TEXT, body, hours, wall_ms, heads)

@@ -8,23 +8,23 @@ here and nowhere else. Parameters have the types of the table in `daemon.api` al
 Reading a public channel, or posting to it, joins it: a channel is nothing but a name that somebody listens to.
 """
 
-import re
-from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from meshd import documents, invite, people, queries
 from meshd.answers import Document, Method, Params, Waiting
 from meshd.author import Draft
 from meshd.carrying import Carrying
 from meshd.contacting import Contacting
+from meshd.directing import Directing
 from meshd.errors import CallerError, Code
 from meshd.events import Command, CommandBatch, Now, Reply, ReplyBatch
 from meshd.grouping import Grouping, heal_to_post, keep_class
-from meshd.ids import Address, channel_name, network_id, public_channel_id
+from meshd.ids import Address
 from meshd.limits import (
     PONG_MS,
     WAIT_MS,
 )
+from meshd.places import ID_PREFIX, Place, Places
 from meshd.post import HOUR_MS, Text, encode_text
 from meshd.proto.session import State
 from meshd.reading import Reading
@@ -33,22 +33,13 @@ from meshd.store.log import Log, Row
 if TYPE_CHECKING:
     from meshd.node import Node
 
-_ID_PREFIX = re.compile(r"[0-9a-f]{6,64}", re.ASCII)
-
-
-class Place(NamedTuple):
-    """A channel as a caller named it."""
-
-    id: bytes
-    name: str
-
 
 class Commands:
     """Carries out commands on a node, and remembers who waits."""
 
     def __init__(self, node: "Node") -> None:
         self._node = node
-        self._network = network_id(node.carry.network_key)
+        self.channel = Places(node).find
         self._waiting: dict[int, Waiting] = {}
         self._held: set[bytes] = set()  # posts that a waiting command asked about and that are held now
         self._methods: dict[str, Method] = {
@@ -68,6 +59,7 @@ class Commands:
             **Carrying(node).methods,
             **Contacting(node).methods,
             **Grouping(node).methods,
+            **Directing(node).methods,
             "clock.confirm": self._clock_confirm,
         }
 
@@ -95,7 +87,7 @@ class Commands:
         except CallerError as error:
             replies = [Reply(command.number, None, error) for command in batch.commands]
         else:
-            posted = self._publish(drafts, now)
+            posted = self.publish(drafts, now)
             replies = [
                 Reply(command.number, {"v": 1, **document})
                 for command, document in zip(batch.commands, posted, strict=True)
@@ -143,51 +135,14 @@ class Commands:
 
     # --- channels ---
 
-    def channel(self, text: str) -> Place:
-        """The channel that a caller means: the `name` or `#name` of a group or public channel, `group:name` or
-        `public:name` where there are both, or the id prefix of a joined one."""
-        kind, colon, rest = text.partition(":")
-        if colon and kind not in ("public", "group"):
-            raise CallerError(Code.not_found, f"there is no channel of that kind: {kind!r}")
-        bare = rest if colon else text
-        if (kind == "group" or not colon) and (group := self._group(bare, is_asked_for=bool(colon))):
-            return group
-        if not colon and _ID_PREFIX.fullmatch(bare):
-            joined = self._node.require_log().channels()
-            named = [channel for channel in joined if channel.name == bare]
-            matching = named or [channel for channel in joined if channel.id.hex().startswith(bare)]
-            if len(matching) > 1:
-                listed = ", ".join(f"{channel.name} ({channel.id.hex()[:12]})" for channel in matching)
-                raise CallerError(Code.usage, f"{bare} could be: {listed}")
-            if matching:
-                return Place(matching[0].id, matching[0].name)
-        return self._public(bare)
-
-    def _group(self, text: str, *, is_asked_for: bool) -> Place | None:
-        """The group of this name, if there is one; it must be the only thing of that name unless asked for as a
-        group."""
-        log, name = self._node.log, text.removeprefix("#")
-        groups = self._node.intake.sealing.groups(name) if log is not None else []
-        if not groups and is_asked_for:
-            raise CallerError(Code.not_found, f"you are in no group {name}")
-        candidates = [f"group:{name} ({group.hex()[:12]})" for group in groups]
-        if groups and not is_asked_for and log is not None:
-            with suppress(CallerError):  # a group may have a name that no public channel can have
-                candidates += [f"public:{name}"] if log.joined(self._public(name).id) else []
-        if len(candidates) > 1:
-            raise CallerError(Code.usage, f"{name} could be: {', '.join(candidates)}")
-        return Place(groups[0], name) if groups else None
-
-    def _public(self, text: str) -> Place:
-        name = channel_name(text)
-        return Place(public_channel_id(self._network, name), name)
-
     def _channels(self) -> Document:
         log = self._node.require_log()
         groups = self._node.groups
         return {
             "channels": [
-                documents.channel_document(channel, groups.count(channel.id) if groups is not None else None)
+                documents.channel_document(
+                    channel, groups.count(channel.id) if groups is not None else None, log
+                )
                 for channel in log.channels()
             ]
         }
@@ -195,7 +150,8 @@ class Commands:
     def _channel_join(self, params: Params, now: Now) -> Document:
         self._node.require_log()
         self._node.room.require()
-        self._node.intake.join(*self.channel(params["name"]))
+        place = self.channel(params["name"])
+        self._node.intake.join(place.id, place.name)
         return self._channels()
 
     def _channel_leave(self, params: Params, now: Now) -> Document:
@@ -213,11 +169,22 @@ class Commands:
 
     def _draft(self, params: Params, now: Now) -> Draft:
         """The checked parameters of a post; nothing is changed yet."""
+        self._node.require_log()
+        place = self.channel(params["channel"])
+        draft, sealing = self.draft(place, params), self._node.intake.sealing
+        if sealing.is_sealed(place.id):
+            heal_to_post(self._node, place.id, now)
+            hour = now.wall_ms // HOUR_MS
+            sealing.day_key(place.id, sealing.posting(place.id), hour)  # refuses if there is none
+        return draft
+
+    def draft(self, place: Place, params: Params) -> Draft:
+        """A post to this channel by checked parameters, whether or not we have a key for it; nothing is changed yet."""
         log = self._node.require_log()
         self._node.time.require()
         self._node.room.require()
-        place = self.channel(params["channel"])
         text, keep = params["text"], keep_class(self._node, place.id, params.get("keep"))
+        _wait_ms(params)
         if not text or not _encodable(text):
             raise CallerError(
                 Code.usage, "there is no text to post" if not text else "the text is no valid Unicode"
@@ -228,12 +195,6 @@ class Commands:
             raise CallerError(
                 Code.refused if delivered else Code.usage, message or "wait is held or delivered"
             )
-        sealing = self._node.intake.sealing
-        if sealing.is_sealed(place.id):
-            heal_to_post(self._node, place.id, now)
-            sealing.day_key(
-                place.id, sealing.posting(place.id), now.wall_ms // HOUR_MS
-            )  # refuses if there is none
         reply_to = self.row(log, params["reply_to"]).id if "reply_to" in params else b""
         encode_text(Text(log.name, reply_to, text))  # refuses a text that is too long
         return Draft(place.id, place.name, text, reply_to, keep)
@@ -241,7 +202,7 @@ class Commands:
     def row(self, log: Log, prefix: str) -> Row:
         """The post that a caller means by its id or the beginning of it."""
         prefix = prefix.lower()
-        if not _ID_PREFIX.fullmatch(prefix):
+        if not ID_PREFIX.fullmatch(prefix):
             raise CallerError(Code.usage, "a post is named by its id, or at least the first 6 digits of it")
         rows = log.find(prefix)
         if not rows:
@@ -252,7 +213,7 @@ class Commands:
             )
         return rows[0]
 
-    def _publish(self, drafts: list[Draft], now: Now) -> list[Document]:
+    def publish(self, drafts: list[Draft], now: Now) -> list[Document]:
         """Write posts in this event's transaction; what is said of each."""
         node = self._node
         if node.author is None:
@@ -260,7 +221,7 @@ class Commands:
         firsts = set()
         for channel, name in dict.fromkeys((draft.channel, draft.channel_name) for draft in drafts):
             node.intake.join(channel, name)
-            if not node.author.has_posted(channel):
+            if not node.intake.sealing.is_sealed(channel) and not node.author.has_posted(channel):
                 firsts.add(channel)
         made = node.author.compose(drafts, now.wall_ms)
         node.publish([envelope for _, envelope in made], now)
@@ -275,14 +236,16 @@ class Commands:
         ]
 
     def _post(self, params: Params, now: Now) -> Document | Waiting:
-        draft = self._draft(params, now)
-        wait_ms = _wait_ms(params)
-        (posted,) = self._publish([draft], now)
+        (posted,) = self.publish([self._draft(params, now)], now)
+        return self.waited(posted, params, now)
+
+    def waited(self, posted: Document, params: Params, now: Now) -> Document | Waiting:
+        """What is said of a post, at once or when what its author waits for has come."""
         if "wait" not in params:
             return posted
         identity = bytes.fromhex(posted["id"])
         return Waiting(
-            now.mono_ms + wait_ms,
+            now.mono_ms + _wait_ms(params),
             lambda _: {**posted, "state": "held"} if identity in self._held else None,
             CallerError(Code.timed_out, f"nobody took the post {posted['id'][:12]} yet; it stays queued"),
         )
@@ -336,7 +299,7 @@ class Commands:
         node = self._node
         there = {link: s for link, s in node.sessions.items() if s.state is State.OPEN}
         found = [link for link in there if str(node.addresses[link]) == who]
-        if not found and _ID_PREFIX.fullmatch(who):
+        if not found and ID_PREFIX.fullmatch(who):
             found = [link for link, session in there.items() if session.link_key.hex().startswith(who)]
         if not found and (identity := self._known(who)) is not None:
             found = [link for link in there if node.recognition.contact(link) == identity]

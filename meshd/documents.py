@@ -43,12 +43,20 @@ def vouched_by(identity: bytes, log: Log) -> list[str]:
     return [voucher.hex() for voucher in log.contacts.vouchers(identity)]
 
 
+def channel_name(name: str, log: Log) -> str:
+    """What a channel of this name in the log is called: a direct, which begins with #, as the other one."""
+    if not name.startswith("#"):
+        return name
+    other = bytes.fromhex(name[1:])
+    return author_name(log.authors.name(other), other, log)
+
+
 def post_document(row: Row, log: Log) -> Document:
     """POST. `clock_off_s`: seconds by which the stamp was ahead of our clock when we first saw the post."""
     time_ms = row.hlc >> 16
     return {
         "id": row.id.hex(),
-        "channel": row.channel_name,
+        "channel": channel_name(row.channel_name, log),
         "author": row.author.hex(),
         "name": author_name(row.author_name, row.author, log),
         "trust": "self" if row.own else log.contacts.trust(row.author),
@@ -70,7 +78,7 @@ def missing_document(gap: tuple[bytes | None, bytes, int], log: Log) -> Document
     return {
         "author": author.hex() if author else None,
         "name": author_name(log.authors.name(author), author, log) if author else None,
-        "channel": log.channel_name(channel),
+        "channel": channel_name(log.channel_name(channel), log),
         "count": count,
     }
 
@@ -89,11 +97,11 @@ def contact_document(contact: Contact, log: Log) -> Document:
     }
 
 
-def channel_document(channel: Channel, members: int | None) -> Document:
+def channel_document(channel: Channel, members: int | None, log: Log) -> Document:
     """A channel on the list; nobody can count the members of a public one: null."""
     return {
         "id": channel.id.hex(),
-        "name": channel.name,
+        "name": channel_name(channel.name, log),
         "kind": channel.kind,
         "members": members,
         "unread": channel.unread,

@@ -127,7 +127,7 @@ class Grouping:
                     "this invitation is for somebody else, or its days are over: ask for another",
                 )
             self._node.require_log().groups.want(delivered.epoch)  # it may be of a group that was left
-            groups.take_key(delivered, now)
+            groups.inbox.taken(delivered, now)
             own = groups.get(delivered.channel)
         else:
             found = [
@@ -210,6 +210,8 @@ class Grouping:
         known = log.contacts.get(who)
         log.contacts.put(known._replace(is_added=False, is_verified=False, is_blocked=True))
         groups.inbox.forget(who)
+        if node.directs is not None:
+            node.directs.end(who, now)
         node.recognition.again()
         told = []
         for own in list(groups.groups.values()):
@@ -237,7 +239,7 @@ class Grouping:
             text = text.removeprefix("#")
         place = self._node.commands.channel(text)
         own = groups.get(place.id)
-        if own is None:
+        if own is None or own.is_direct:
             raise CallerError(Code.not_found, f"you are in no group {params['group']}")
         return own
 

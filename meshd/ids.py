@@ -134,6 +134,11 @@ def direct_channel_id(one: bytes, other: bytes) -> bytes:
     return labelled(LABEL_DIRECT, *sorted((one, other)), size=CHANNEL_ID_SIZE)
 
 
+def direct_name(other: bytes) -> str:
+    """What the channel of a direct is called in the log: no group or public channel has a # in its name."""
+    return "#" + other.hex()
+
+
 def envelope_key(expiry_hour: int, envelope_id: bytes) -> bytes:
     """The 40-byte key: place in the reconcile order."""
     return expiry_hour.to_bytes(8, "big") + envelope_id

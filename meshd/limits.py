@@ -42,8 +42,9 @@ KEY_ENVELOPES_WAITING_MAX = (
     16  # for one member, of epochs that we have no key of: its last days in many groups
 )
 
-# Requests of strangers
-REQUESTS_EACH_MAX = 3  # of one sender: first words, and room for a second thought
+# Requests of strangers (protocol.md, "Directs")
+REQUESTS_EACH_MAX = 3  # of one sender: a key, first words, and room for a second thought
+REQUESTS_HOUR_MAX = 30  # of all senders in an hour: ten people, more than ask anybody in a day
 REQUESTS_MAX = 100  # of all senders: more than anybody answers
 REQUEST_TEXT_MAX = 1024  # characters of one that are kept: enough to know who it is
 REFUSED_HOURS = 7 * 24  # what a refused sender had sent is over by then

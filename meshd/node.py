@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from meshd import crypto
 from meshd.author import Author
 from meshd.commands import Commands
+from meshd.directs import Directs
 from meshd.door import Door
 from meshd.envelope import Envelope, Sealed
 from meshd.errors import CallerError, Code, DiskFull, PeerError
@@ -114,6 +115,7 @@ class Node:
         self.inbox: Inbox | None = None
         self.groups: OwnGroups | None = None
         self.vouching: Vouching | None = None
+        self.directs: Directs | None = None
         if self.log is not None:
             self._load_own(self.log, now)
         self.upkeep = Upkeep(self)
@@ -130,6 +132,7 @@ class Node:
             log, self.author, sealing, self.inbox, entropy=entropy, rng=rng, publish=self.publish
         )
         self.vouching = Vouching(log, self.author, self.groups)
+        self.directs = Directs(log, self.author, sealing, self.groups, entropy=entropy, publish=self.publish)
 
     # --- in and out ---
 

@@ -1,4 +1,8 @@
-"""One group of this node: what it is, and what was done about it.
+"""One group or direct of this node: what it is, and what was done about it.
+
+A *direct* is a group of two that either begins; it has no anchor, because each of its epochs stands for itself. Its
+`inviter` is the other one, whoever wrote first. Until the user accepts it, nothing of it is admitted but words, for the
+request box.
 
 Everything here follows from what is in the log, or is only a wait that is drawn anew after a start.
 """
@@ -10,11 +14,13 @@ from meshd import statement
 from meshd.envelope import read_post
 from meshd.errors import CallerError, Code
 from meshd.groups import epochs
-from meshd.groups.dag import Status
-from meshd.groups.epochs import Epoch
+from meshd.groups.dag import Standing, Status
+from meshd.groups.epochs import Epoch, Member
 from meshd.groups.group import Group
 from meshd.groups.turns import Turns
+from meshd.ids import direct_name
 from meshd.limits import EPOCHS_AHEAD_MAX
+from meshd.post import HOUR_MS, KIND_TEXT, Post
 from meshd.statement import Statement
 from meshd.store.groups import GroupRow, Groups, Vouch
 from meshd.store.log import Log, Row
@@ -24,7 +30,7 @@ KNOWN = (Status.valid, Status.aside)  # what epochs are whose membership is know
 
 @dataclass(slots=True)
 class OwnGroup:
-    """A group that we are in or invited to, and what this node has done about it."""
+    """A group or direct that we are in or asked to, and what this node has done about it."""
 
     row: GroupRow
     group: Group
@@ -47,9 +53,20 @@ class OwnGroup:
         return self.row.channel
 
     @property
+    def is_direct(self) -> bool:
+        """Whether it is a group of two that nobody administers."""
+        return self.group.dag.anchor is None
+
+    @property
+    def kind(self) -> str:
+        """The kind of its channel."""
+        return "direct" if self.is_direct else "group"
+
+    @property
     def anchor(self) -> Epoch | None:
-        """The epoch that we came by, once its post is here."""
-        return self.group.dag.held.get(self.row.anchor)
+        """The epoch that we came by, once its post is here; of a direct any."""
+        held = self.group.dag.held
+        return next(iter(held.values()), None) if self.is_direct else held.get(self.row.anchor)
 
     @property
     def is_in(self) -> bool:
@@ -65,6 +82,9 @@ class OwnGroup:
 
     @property
     def name(self) -> str:
+        """What its channel is called in the log."""
+        if self.is_direct:
+            return direct_name(self.row.inviter)
         return self.anchor.body.name if self.anchor else ""
 
     def takes_offer(self, sender: bytes, epoch: bytes) -> bool:
@@ -75,6 +95,26 @@ class OwnGroup:
             return False
         offered.add(epoch)
         return True
+
+    def admits(self, found: Post) -> bool:
+        """Whether a post that is no epoch counts: by a member of an epoch that is known, and not kept too long."""
+        dag = self.group.dag
+        may_speak = self.row.is_accepted or (self.is_direct and found.kind == KIND_TEXT)
+        if not may_speak or dag.status(found.epoch) not in KNOWN:
+            return False
+        too_long = found.keep_until * HOUR_MS > found.time_ms + (self.group.keep_hours_max() + 1) * HOUR_MS
+        return found.author in dag.membership(found.epoch).members and not too_long
+
+    def came_after_removal(self, row: Row, log: Log) -> bool:
+        """Whether nothing shows that a post was there before its author was removed."""
+        standing = self.group.dag.standing(row.author, row.epoch, lambda id: _precedes(log, row, id))
+        return standing is Standing.after_removal
+
+    def rows(self) -> list[Member]:
+        """The members' rows as they stand now."""
+        current = self.group.current()
+        ends = [current.id] if current else self.group.dag.loose_ends(self.group.me)
+        return [row for id in ends for row in self.group.dag.held[id].members()]
 
     def count_judged(self) -> int:
         """How many epochs are known to be valid."""
@@ -117,12 +157,7 @@ class OwnGroup:
             self.vouches.setdefault(vouch.subject, {})[vouch.signer] = vouch
 
 
-def may_ask(log: Log, who: bytes, hour: int) -> bool:
-    """Whether somebody's wishes are heard: they were neither blocked nor refused of late."""
-    return not log.contacts.get(who).is_blocked and log.inboxes.refused().get(who, 0) <= hour
-
-
-def precedes(log: Log, row: Row, later: bytes) -> bool:
+def _precedes(log: Log, row: Row, later: bytes) -> bool:
     """Whether a post is among the ancestors of the one with this id, as far as those are here."""
     before, seen = [later], {later}
     while before:

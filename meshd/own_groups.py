@@ -5,10 +5,10 @@ changes, all of it is looked at again (`_update`): under which epoch one posts, 
 is read, which posts are admitted now that were not before. What any member does for all is done when `groups.group`
 says so, and only by who trusts the clock.
 
-Nobody is pulled into a group: a key envelope from somebody makes an *invitation*, of which there are few, and which
-shows nothing but its name and members until the user accepts it. A key is taken from the inviter, or from who is a
-member after all that is known. An epoch's post tells which key is the epoch's; one that comes before the post is a
-candidate until then, and of those a member may offer few.
+Nobody is pulled into a group: a key envelope from somebody makes an *invitation* (`directs`), which shows nothing but
+its name and members until the user accepts it. A key is taken from the inviter, or from who is a member after all that
+is known. An epoch's post tells which key is the epoch's; one that comes before the post is a candidate until then, and
+of those a member may offer few. A direct is such a group of two.
 
 A post is admitted if its author is a member of the epoch that it names, once that is known to be valid. What is not
 admitted is looked at again when another epoch comes.
@@ -28,7 +28,7 @@ from meshd.envelope import post_content
 from meshd.errors import CallerError
 from meshd.events import Now
 from meshd.groups import acts, epochs
-from meshd.groups.dag import Standing, Status
+from meshd.groups.dag import Status
 from meshd.groups.epochs import HISTORY_ALL, Body, Epoch, Member
 from meshd.groups.group import Group, Task
 from meshd.groups.keyenvelope import Delivered
@@ -37,12 +37,11 @@ from meshd.ids import CHANNEL_ID_SIZE, direct_channel_id, key_hour
 from meshd.inbox import Inbox, Publish
 from meshd.limits import (
     EPOCH_KEY_DAYS,
-    INVITATIONS_MAX,
     LONG_KEEP_HOURS_MAX,
     RESEAL_HOURS,
     SUPERSEDED_HOURS,
 )
-from meshd.own_group import KNOWN, OwnGroup, may_ask, precedes
+from meshd.own_group import OwnGroup
 from meshd.post import DAY_MS, HOUR_MS, KIND_EPOCH, KIND_PREKEYS, KIND_STATEMENT, KIND_TEXT, LONG_KINDS
 from meshd.sealing import Inside, Sealing
 from meshd.statement import REMOVE_MEMBER, Statement
@@ -71,18 +70,20 @@ class OwnGroups:
         self.deciding = Deciding(log, author, sealing, publish, self._carry_out)
         self.groups: dict[bytes, OwnGroup] = {}
         self.vouched: Callable[[OwnGroup, Inside, Statement], None] = lambda own, inside, said: None
+        self.wrote: Callable[[OwnGroup, Inside, Now], None] = lambda own, inside, now: None
         for row in log.groups.all():
-            self._new(row).load(log.groups)
+            self.new(row).load(log.groups)
             self._drop_ahead(self.groups[row.channel])
         sealing.readers[KIND_EPOCH] = self._on_epoch
         sealing.readers[KIND_STATEMENT] = self._on_statement
         sealing.readers[KIND_TEXT] = self._on_text
         sealing.admits = self._admits
-        inbox.taken = self.take_key
         log.groups.came_after_removal = self._came_after_removal
 
-    def _new(self, row: GroupRow) -> OwnGroup:
-        group = Group(self._author.public, row.channel, row.anchor, self._rng)
+    def new(self, row: GroupRow) -> OwnGroup:
+        """Know of a group, or of the direct with who brought it."""
+        anchor = None if self.is_direct(row.channel, row.inviter) else row.anchor
+        group = Group(self._author.public, row.channel, anchor, self._rng)
         own = OwnGroup(row, group, turns=Turns(self._rng))
         self.groups[row.channel] = own
         return own
@@ -97,6 +98,10 @@ class OwnGroups:
 
     # --- which there are ---
 
+    def is_direct(self, channel: bytes, other: bytes) -> bool:
+        """Whether this is the channel of our direct with somebody."""
+        return channel == direct_channel_id(self._author.public, other)
+
     def get(self, channel: bytes) -> OwnGroup | None:
         """The group or invitation with this id."""
         return self.groups.get(channel)
@@ -107,8 +112,8 @@ class OwnGroups:
         return len(own.group.dag.membership().members) if own is not None and own.judged else None
 
     def invitations(self) -> list[OwnGroup]:
-        """What was not accepted."""
-        return [own for own in self.groups.values() if not own.row.is_accepted]
+        """The groups that were not accepted."""
+        return [own for own in self.groups.values() if not own.row.is_accepted and not own.is_direct]
 
     def leave(self, channel: bytes, now: Now) -> None:
         """Know nothing more of a group than that it is not wanted; its keys are the caller's."""
@@ -123,10 +128,8 @@ class OwnGroups:
     # --- what comes ---
 
     def take_key(self, delivered: Delivered, now: Now) -> None:
-        """A key envelope for us was opened: a key for a group of ours, or an invitation."""
+        """A key envelope for us was opened: who asks for something new has been let in by now (`directs`)."""
         own, sender = self.groups.get(delivered.channel), delivered.sender
-        if own is None and not self._log.groups.was_left(delivered.epoch):
-            own = self._invited(delivered, now)
         if own is None:
             return
         known = own.group.dag.membership().members if own.judged else frozenset({own.row.inviter})
@@ -141,15 +144,6 @@ class OwnGroups:
         if self._sealing.add_key(own.channel, delivered.epoch, delivered.day, delivered.key):
             own.is_stale = True
 
-    def _invited(self, delivered: Delivered, now: Now) -> OwnGroup | None:
-        is_direct = delivered.channel == direct_channel_id(self._author.public, delivered.sender)
-        is_welcome = may_ask(self._log, delivered.sender, now.wall_ms // HOUR_MS)
-        if is_direct or not is_welcome or len(self.invitations()) >= INVITATIONS_MAX:
-            return None
-        row = GroupRow(delivered.channel, delivered.epoch, delivered.sender, False)
-        self._log.groups.put(row)
-        return self._new(row)
-
     def _admits(self, inside: Inside) -> bool:
         found = inside.post
         if self.inbox.is_inbox(found.channel):
@@ -157,36 +151,32 @@ class OwnGroups:
         own = self.groups.get(found.channel)
         if own is None or found.kind in LONG_KINDS:
             return True  # no group of ours, and joined with its key; or it is judged by what it says, not by epoch
-        dag = own.group.dag
-        if not own.row.is_accepted or dag.status(found.epoch) not in KNOWN:
-            return False
-        too_long = found.keep_until * HOUR_MS > found.time_ms + (own.group.keep_hours_max() + 1) * HOUR_MS
-        return found.author in dag.membership(found.epoch).members and not too_long
+        return own.admits(found)
 
     def _came_after_removal(self, row: Row) -> bool:
         own = self.groups.get(row.channel)
-        if own is None or not row.epoch:
-            return False
-        standing = own.group.dag.standing(row.author, row.epoch, lambda id: precedes(self._log, row, id))
-        return standing is Standing.after_removal
+        return own is not None and bool(row.epoch) and own.came_after_removal(row, self._log)
 
     def _on_text(self, inside: Inside, now: Now) -> None:
         if (own := self.groups.get(inside.post.channel)) is not None:
             own.group.wrote(inside.post.author, inside.post.epoch)
+            self.wrote(own, inside, now)
 
     def _on_statement(self, inside: Inside, now: Now) -> None:
         own, found = self.groups.get(inside.post.channel), inside.post
         said = statement.parse_body(found.channel, found.author, found.body)
-        if own is not None and said is not None and said[0].purpose == statement.VOUCH:
+        if own is None or own.is_direct or said is None:
+            return  # nothing is decided between two, and no third is there to hear of anybody
+        if said[0].purpose == statement.VOUCH:
             self.vouched(own, inside, said[0])
-        elif own is not None and said is not None:
+        else:
             self._log.groups.add_vote(own.channel, found.author, found.body)
             own.votes.append((said[0], found.author, said[1]))
             own.is_stale = True
 
     def _on_epoch(self, inside: Inside, now: Now) -> None:
         own, epoch = self.groups.get(inside.post.channel), epochs.parse(inside.post, inside.id)
-        if own is None or epoch is None or epoch.is_direct:
+        if own is None or epoch is None or epoch.is_direct != own.is_direct:
             return
         if epoch.id not in own.group.dag.held and not own.group.takes(epoch):
             self._log.openings.forget_posts([epoch.id])  # another may come to build on it
@@ -221,14 +211,16 @@ class OwnGroups:
             self.forget(own, now)  # an invitation by who is not there, or for others
             return
         if not own.row.is_accepted:
+            if own.is_direct:
+                self._look_again(own)  # first words may wait for their epoch
             return
         if not self._log.joined(own.channel):
-            self._sealing.enter(own.channel, anchor.body.name, "group")
+            self._sealing.enter(own.channel, own.name, own.kind)
             self._log.openings.forget_posts(sorted(dag.held))  # they are to be in the log too
             self._sealing.look_again()
         dag.set_forked(self._log.groups.forked(own.channel))
         members = dag.membership().members
-        for row in self._rows(own):
+        for row in own.rows():
             if row.identity != me and row.identity in members:
                 self._log.authors.know(row.identity)
                 self.inbox.know(*row)
@@ -237,14 +229,13 @@ class OwnGroups:
         for id in self._sealing.keyring.epochs(own.channel):
             if dag.status(id) is Status.valid:
                 self._tell(own, dag.held[id], members if not own.is_out else frozenset(), now)
+        self._look_again(own)
+
+    def _look_again(self, own: OwnGroup) -> None:
+        """Where more epochs are known to be valid than before, more posts may be admitted."""
         if (judged := own.count_judged()) != own.judged:
             own.judged = judged
             self._sealing.look_again()
-
-    def _rows(self, own: OwnGroup) -> list[Member]:
-        current = own.group.current()
-        ends = [current.id] if current else own.group.dag.loose_ends(self._author.public)
-        return [row for id in ends for row in own.group.dag.held[id].members()]
 
     def _follow(self, own: OwnGroup, current: Epoch | None, now: Now) -> None:
         """Post under the current epoch, once its key is here; the others are superseded from now on."""
@@ -327,8 +318,8 @@ class OwnGroups:
         me = Member(self._author.public, *self.inbox.own_key(now.wall_ms))
         channel = crypto.fresh(self._entropy, 32)[:CHANNEL_ID_SIZE]
         self._sealing.enter(channel, name, "group")
-        own = self._new(GroupRow(channel, b"", me.identity, True))
-        return self._post(own, acts.first(name, flags, me), now)
+        own = self.new(GroupRow(channel, b"", me.identity, True))
+        return self.post(own, acts.first(name, flags, me), now)
 
     def make(
         self,
@@ -340,7 +331,7 @@ class OwnGroups:
     ) -> None:
         """An epoch on these; CallerError(refused) if others would not take it."""
         body = acts.draft(own.group.dag, self._author.public, now.wall_ms, parents, does, rows)
-        self._post(own, body, now)
+        self.post(own, body, now)
         for purpose, subject in body.acts:
             if purpose == REMOVE_MEMBER:
                 self.deciding.tell(own, parents[0], subject, now)
@@ -348,9 +339,9 @@ class OwnGroups:
     def _carry_out(self, own: OwnGroup, act: acts.OpenAct, rows: tuple[Member, ...], now: Now) -> None:
         self.make(own, (act.about,), now, {(act.purpose, act.subject): act.signatures}, rows)
 
-    def _post(self, own: OwnGroup, body: Body, now: Now) -> OwnGroup:
-        """Begin an epoch with a key of its own; its members are sent it."""
-        hour, key = now.wall_ms // HOUR_MS, crypto.fresh(self._entropy, crypto.KEY_SIZE)
+    def post(self, own: OwnGroup, body: Body, now: Now, key: bytes = b"") -> OwnGroup:
+        """Begin an epoch with a key of its own, from today on; its members are sent it."""
+        hour, key = now.wall_ms // HOUR_MS, key or crypto.fresh(self._entropy, crypto.KEY_SIZE)
         day, until = key_day(hour), hour + RESEAL_HOURS
         days = self._author.next_ms(now.wall_ms) // DAY_MS + EPOCH_KEY_DAYS - day
         checked = epochs.encode(body._replace(key_check=epochs.key_check(key, days)))
@@ -359,7 +350,7 @@ class OwnGroups:
         if epoch is None or not epoch.is_key(day, key):
             raise RuntimeError("our own epoch is none")
         if not own.row.anchor:
-            own = self._new(own.row._replace(anchor=made.id))
+            own = self.new(own.row._replace(anchor=made.id))
             self._log.groups.put(own.row)
         self._sealing.make_key(own.channel, made.id, day, key)
         content = post_content(made.signed, made.signature)

@@ -48,7 +48,7 @@ class Reading:
         limit = _limit(params)
         cursor, since_ms = since(params.get("since"), now)
         if place is not None:
-            node.intake.join(*place)
+            node.intake.join(place.id, place.name)
 
         def ready(_: Now) -> Document | None:
             # A key that is new holds up who reads what it opens, and nobody else.

@@ -25,6 +25,7 @@ class Upkeep:
             node.indexing,
         )
         self._time, self._groups, self._vouching = node.time, node.groups, node.vouching
+        self._directs = node.directs
         self.retention = Retention(node.carry, node.log, node.keyset, node.intake.sealing)
 
     def go_on(self, now: Now) -> None:
@@ -34,7 +35,10 @@ class Upkeep:
         elif self._intake.is_scanning:
             self._intake.scan(now)
         self._intake.release(now)
-        if self._time.state == "ok":
+        # What came while we were locked or off is looked at before the keys of days that are over are erased.
+        if self._time.state == "ok" and not self._intake.behind:
+            if self._directs is not None:
+                self._directs.go_on(now)
             self.retention.step(now)
             if self._groups is not None:
                 self._groups.go_on(now)
@@ -63,8 +67,9 @@ class Upkeep:
         deadlines = [self._indexing.next_deadline()]
         if self._time.state == "ok":
             deadlines.append(self.retention.next_deadline(now))
-            if self._groups is not None:
-                deadlines += [self._groups.next_deadline(now), self._groups.inbox.next_deadline(now)]
+            if self._directs is not None:
+                groups = self._directs.groups
+                deadlines += [groups.next_deadline(now), groups.inbox.next_deadline(now)]
         if (due_ms := self._intake.release_ms) is not None and now.synced:
             deadlines.append(now.mono_ms + max(0, due_ms - now.wall_ms))
         return min((deadline for deadline in deadlines if deadline is not None), default=None)

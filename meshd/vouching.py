@@ -105,7 +105,9 @@ class Vouching:
     def say(self, subject: bytes, now: Now) -> list[OwnGroup]:
         """Vouch for somebody in every group that we share; those groups. CallerError(refused)."""
         shared = [
-            own for own in self._groups.groups.values() if own.is_in and _are_in(own, own.group.me, subject)
+            own
+            for own in self._groups.groups.values()
+            if own.is_in and not own.is_direct and _are_in(own, own.group.me, subject)
         ]
         if not shared:
             raise CallerError(

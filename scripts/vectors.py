@@ -19,6 +19,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 import vectors_bundles  # noqa: E402  (the checkout's own modules, found through the line above)
 import vectors_codec  # noqa: E402
+import vectors_directs  # noqa: E402
 import vectors_groups  # noqa: E402
 import vectors_keyed  # noqa: E402
 import vectors_link  # noqa: E402
@@ -55,6 +56,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "keyed.json": vectors_keyed.keyed,
     "statements.json": vectors_statements.statements,
     "groups.json": vectors_groups.groups,
+    "directs.json": vectors_directs.directs,
     "plans.json": vectors_plans.made,
 }
 

@@ -115,7 +115,7 @@ def test_missing(log: Log) -> None:
     }
 
 
-def test_channel() -> None:
-    made = documents.channel_document(Channel(SQUARE, "square", "public", 3), None)
+def test_channel(log: Log) -> None:
+    made = documents.channel_document(Channel(SQUARE, "square", "public", 3), None, log)
     assert made == {"id": SQUARE.hex(), "name": "square", "kind": "public", "members": None, "unread": 3}
     assert made.keys() == api.Channel.__annotations__.keys()

@@ -25,6 +25,7 @@ def test_it_is_independent():
         "independent_peer.py",
         "independent_bundle.py",
         "independent_contacts.py",
+        "independent_directs.py",
         "independent_groups.py",
         "independent_plans.py",
         "independent_prekeys.py",

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from meshd.groups.requests import Request, RequestBox
-from meshd.limits import REFUSED_HOURS, REQUEST_TEXT_MAX, REQUESTS_EACH_MAX, REQUESTS_MAX
+from meshd.limits import (
+    REFUSED_HOURS,
+    REQUEST_TEXT_MAX,
+    REQUESTS_EACH_MAX,
+    REQUESTS_HOUR_MAX,
+    REQUESTS_MAX,
+)
 
 HOUR = 500_000
 
@@ -45,10 +51,22 @@ def test_one_sender_fills_little() -> None:
 def test_many_senders_fill_the_box_and_push_nothing_out() -> None:
     box = RequestBox()
     many = [request(n) for n in range(REQUESTS_MAX)]
-    assert all(offered(box, *many)) and offered(box, request(200)) == [False]
+    hours = {each: HOUR + n // REQUESTS_HOUR_MAX for n, each in enumerate(many)}
+    assert all(offered(box, each, hour=hour) == [True] for each, hour in hours.items())
+    late = HOUR + 10
+    assert offered(box, request(200), hour=late) == [False] and box.is_full(late)
     assert box.all() == many
     box.take(many[5].sender)
-    assert offered(box, request(200)) == [True]
+    assert not box.is_full(late) and offered(box, request(200), hour=late) == [True]
+
+
+def test_no_more_than_so_many_are_kept_in_an_hour() -> None:
+    box = RequestBox()
+    assert all(offered(box, *(request(n) for n in range(REQUESTS_HOUR_MAX))))
+    assert box.is_full(HOUR) and offered(box, request(200)) == [False]
+    box.take(request(3).sender)
+    assert offered(box, request(200)) == [False], "who is accepted makes no room for a pest"
+    assert not box.is_full(HOUR + 1) and offered(box, request(200), hour=HOUR + 1) == [True]
 
 
 def test_a_long_text_is_cut() -> None:
@@ -101,6 +119,7 @@ class Box(RuleBasedStateMachine):
         self.waiting: list[Request] = []
         self.refused: dict[bytes, int] = {}
         self.blocked: set[bytes] = set()
+        self.in_hour = 0
 
     @rule(sender=SENDERS, number=st.integers(0, 4), lives=st.integers(-1, 200))
     def write(self, sender: int, number: int, lives: int) -> None:
@@ -112,9 +131,12 @@ class Box(RuleBasedStateMachine):
             and lives > 0
             and came.id not in {each.id for each in self.waiting}
             and counts[came.sender] < REQUESTS_EACH_MAX
+            and self.in_hour < REQUESTS_HOUR_MAX
         )
+        assert self.box.is_full(self.hour) == (self.in_hour >= REQUESTS_HOUR_MAX)
         assert self.box.offer(came, self.hour, is_blocked=came.sender in self.blocked) == may
         self.waiting += [came] * may
+        self.in_hour += may
 
     @rule(sender=SENDERS, answer=st.sampled_from(["accept", "refuse", "block", "unblock"]))
     def answer(self, sender: int, answer: str) -> None:
@@ -134,12 +156,14 @@ class Box(RuleBasedStateMachine):
     @rule(hours=st.integers(1, 100))
     def wait(self, hours: int) -> None:
         self.hour += hours
+        self.in_hour = 0
         assert self.box.expire(self.hour) == [each for each in self.waiting if each.until <= self.hour]
         self.waiting = [each for each in self.waiting if each.until > self.hour]
 
     @rule()
     def restart(self) -> None:
         self.box = RequestBox(self.box.all(), self.box.refused)
+        self.in_hour = 0
 
     @invariant()
     def it_is_what_it_should_be(self) -> None:

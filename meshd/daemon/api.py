@@ -193,7 +193,7 @@ class Missing(TypedDict):
 
 
 class Posted(TypedDict):
-    """`state`: queued, or held by at least one peer. `first`: nothing of ours was in this channel before."""
+    """`state`: queued, or held by at least one peer. `first`: nothing of ours was in this public channel before."""
 
     v: int
     id: str

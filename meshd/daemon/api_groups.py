@@ -2,6 +2,8 @@
 
 from typing import Literal, TypedDict
 
+from meshd.daemon.api import Posted
+
 
 class Member(TypedDict):
     """A member of a group. `vouched_by`: as of contacts. `pending`: can perhaps not read what is posted now: no key is
@@ -52,15 +54,23 @@ class Invited(Group):
     invites: list[Invitation]
 
 
+class Written(Posted):
+    """A post to one person. `pending`: they can perhaps not read it now, because no key of theirs is known that is for
+    today. `old_prekey`: it went to a key of theirs whose day is over."""
+
+    pending: bool
+    old_prekey: bool
+
+
 class Request(TypedDict):
-    """An invitation to a group: `id` and `name` of who invites, `text` the group's name, `group` its id;
-    `time` when they made us a member, null as long as the group's own post is not here."""
+    """Somebody who wants something, `id` and `name`: `text` are their first words, and `group` null; or `text` is the
+    name of the group `group` that they invite to, and `time` null as long as the group's own post is not here."""
 
     id: str
     name: str
     text: str
     time: str | None
-    group: str
+    group: str | None
 
 
 class Requests(TypedDict):

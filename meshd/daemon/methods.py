@@ -26,7 +26,7 @@ from meshd.daemon.api import (
     Synced,
 )
 from meshd.daemon.api_contacts import Compared, Contacts, Vouched
-from meshd.daemon.api_groups import Group, Invited, Presumed, Requests
+from meshd.daemon.api_groups import Group, Invited, Presumed, Requests, Written
 from meshd.daemon.api_posts import Marked, Shown
 
 TYPE_NAMES: dict[type, str] = {
@@ -91,6 +91,19 @@ METHODS: dict[str, Method] = {
         },
         Posted,
         "posts to a channel; an answered post is on disk",
+    ),
+    "dm": Method(
+        {
+            "who": _WHO,
+            "text": Param((str,), "what is said", required=True),
+            "reply_to": Param((str,), "the id of a post, or a prefix of at least 6"),
+            "keep": Param((str,), "how long others carry it: 6h, 24h, 72h (default) or 7d"),
+            "wait": Param((str,), "answer when it is `held` or `delivered`, not at once"),
+            "timeout": Param((int, float), "seconds to wait at most"),
+            "old_prekey": Param((bool,), "if no key of theirs is for today, seal to one whose day is over"),
+        },
+        Written,
+        "posts to one person, whose card is here",
     ),
     "read": Method(
         {
@@ -215,8 +228,10 @@ METHODS: dict[str, Method] = {
         Presumed,
         "blocks somebody, and removes them from groups, or signs that",
     ),
-    "requests": Method({}, Requests, "who invites us, and waits for an answer"),
-    "requests.accept": Method({"who": _WHO}, Requests, "joins the groups that somebody invites us to"),
+    "requests": Method({}, Requests, "who writes to us or invites us, and waits for an answer"),
+    "requests.accept": Method(
+        {"who": _WHO}, Requests, "lets somebody in: reads what they write, joins the groups they invite to"
+    ),
     "requests.refuse": Method(
         {"who": _WHO}, Requests, "forgets what somebody wants, and hears nothing for a week"
     ),

@@ -115,7 +115,9 @@ class Group:
             duties[b"renew"] = Duty(Task.renew, (current.id,)), UPKEEP_EACH_MS
         if current:
             for id, expiry_hour in expiries.items():
-                if reseal_due(now_ms, expiry_hour) and self.dag.status(id) is Status.valid:
+                # Nothing in a direct is judged by its earlier epochs.
+                is_needed = self.dag.anchor is not None or id == current.id
+                if is_needed and reseal_due(now_ms, expiry_hour) and self.dag.status(id) is Status.valid:
                     duties[b"reseal " + id] = Duty(Task.reseal, (id,)), UPKEEP_EACH_MS
         count = len(self.dag.membership().members) if duties else 0
         wanted = {key: each_ms * count for key, (_, each_ms) in duties.items()}

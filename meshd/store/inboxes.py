@@ -6,7 +6,7 @@ The rules:
   is erased: rows are overwritten (`secure_delete`), and whoever erases empties the journal after the commit, because
   the journal has what was there before.
 - Of an identity's **prekeys** the announcement with the latest stamp is kept, and none other. Those whose days are all
-  over go with the secrets: they only say whom we knew.
+  over go with the secrets, because they only say whom we knew; unless it is of a contact, which the user can see.
 - **Sent** is what is known of key envelopes for others, so that a start does not send them all again.
 - **Requests** stand in the order in which they came.
 
@@ -59,7 +59,11 @@ class Inboxes:
 
         It is done once the transaction is committed and the journal emptied (`Log.checkpoint`).
         """
-        self._database.write("DELETE FROM prekeys WHERE first_day + ? <= ?", (PREKEY_DAYS, before_day))
+        self._database.write(
+            "DELETE FROM prekeys WHERE first_day + ? <= ? AND identity NOT IN"
+            " (SELECT identity FROM contact WHERE added OR verified)",
+            (PREKEY_DAYS, before_day),
+        )
         return self._database.write("DELETE FROM own_prekey WHERE day < ?", (before_day,)) > 0
 
     # --- others' prekeys, and our own as announced ---
