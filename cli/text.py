@@ -210,7 +210,9 @@ def _remarks(document: Document) -> Iterator[str]:
         yield "came after the removal of its author: counts for nothing"
     if document["clock_off_s"] >= _CLOCK_OFF_S:
         yield f"its time was {duration(document['clock_off_s'])} ahead of this clock"
-    if document["trust"] == "self":
+    if document.get("delivered"):
+        yield "delivered: a receipt of the addressee is here"
+    elif document["trust"] == "self":
         yield held_by(document["held_by"])
 
 

@@ -190,11 +190,12 @@ class Commands:
                 Code.usage, "there is no text to post" if not text else "the text is no valid Unicode"
             )
         if params.get("wait", "held") != "held":
-            delivered = params["wait"] == "delivered"
-            message = "there are no receipts: nobody can say that it was delivered" if delivered else ""
-            raise CallerError(
-                Code.refused if delivered else Code.usage, message or "wait is held or delivered"
-            )
+            if params["wait"] != "delivered":
+                raise CallerError(Code.usage, "wait is held or delivered")
+            if place.kind != "direct":
+                raise CallerError(
+                    Code.refused, "there are receipts in directs alone: nobody can say that it was delivered"
+                )
         reply_to = self.row(log, params["reply_to"]).id if "reply_to" in params else b""
         encode_text(Text(log.name, reply_to, text))  # refuses a text that is too long
         return Draft(place.id, place.name, text, reply_to, keep)
@@ -243,12 +244,18 @@ class Commands:
         """What is said of a post, at once or when what its author waits for has come."""
         if "wait" not in params:
             return posted
-        identity = bytes.fromhex(posted["id"])
-        return Waiting(
-            now.mono_ms + _wait_ms(params),
-            lambda _: {**posted, "state": "held"} if identity in self._held else None,
-            CallerError(Code.timed_out, f"nobody took the post {posted['id'][:12]} yet; it stays queued"),
-        )
+        identity, log, state = bytes.fromhex(posted["id"]), self._node.require_log(), params["wait"]
+
+        def ready(_: Now) -> Document | None:
+            is_so = identity in self._held if state == "held" else log.inboxes.is_delivered(identity)
+            return {**posted, "state": state} if is_so else None
+
+        late = {
+            "held": f"nobody took the post {posted['id'][:12]} yet; it stays queued",
+            "delivered": f"no receipt of {posted['channel']} came yet, who may send none; the post stays queued",
+        }
+        deadline_ms = now.mono_ms + _wait_ms(params)
+        return Waiting(deadline_ms, ready, CallerError(Code.timed_out, late[state]))
 
     # --- the node and its peers ---
 

@@ -19,9 +19,12 @@ only where that day was never erased: on a laptop that was locked, off or withou
 for who has taken it. So it is never done unasked.
 """
 
+import random
+
 from meshd import crypto
 from meshd.author import Author
 from meshd.daykeys import advance, key_day
+from meshd.direct_receipts import DirectReceipts
 from meshd.errors import CallerError, Code
 from meshd.events import Now
 from meshd.groups import acts
@@ -56,13 +59,17 @@ class Directs:
         groups: OwnGroups,
         *,
         entropy: crypto.Entropy,
+        rng: random.Random,
         publish: Publish,
+        receipts: bool,
     ) -> None:
+        """`receipts`: whether the user wants them sent."""
         self._log, self._author, self._sealing, self.groups = log, author, sealing, groups
         self._inbox, self._entropy, self._publish = groups.inbox, entropy, publish
         self.box = RequestBox((Request(*row) for row in log.inboxes.requests()), log.inboxes.refused())
         self._hour = 0  # of the last look at what is over
         self._was_full = False  # something found no room since
+        self.receipts = DirectReceipts(log, author, sealing, groups, rng=rng, publish=publish, is_on=receipts)
         groups.inbox.taken = self.take_key
         groups.wrote = self._on_text
 
@@ -116,7 +123,10 @@ class Directs:
     def _on_text(self, own: OwnGroup, inside: Inside, now: Now) -> None:
         """A text was opened in a group or direct."""
         found, words = inside.post, parse_text(inside.post.body)
-        if not own.is_direct or own.row.is_accepted or words is None or found.author != own.row.inviter:
+        if not own.is_direct or words is None or found.author != own.row.inviter:
+            return
+        if own.row.is_accepted:
+            self.receipts.owe(own, inside.id, found.keep_until)
             return
         asks = Request(inside.id, found.author, own.channel, words.text, found.time_ms, found.keep_until)
         if self._offer(asks, now.wall_ms // HOUR_MS):
@@ -241,9 +251,11 @@ class Directs:
                 self._forget(sender, now)
             elif known.is_known:
                 self.accept(sender, now)
+        self.receipts.go_on(now)
         hour = now.wall_ms // HOUR_MS
         if hour == self._hour:
             return
+        self._log.inboxes.forget_receipts(hour)
         self._hour, refused = hour, len(self.box.refused)
         over = self.box.expire(hour)
         self._take_out(over)

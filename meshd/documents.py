@@ -66,6 +66,7 @@ def post_document(row: Row, log: Log) -> Document:
         "kind": "text" if row.kind == KIND_TEXT else str(row.kind),
         "reply_to": row.reply_to.hex() or None,
         "held_by": {"contacts": row.held_contacts, "others": row.held_others},
+        "delivered": row.own and row.channel_kind == "direct" and log.inboxes.is_delivered(row.id),
         "after_removal": log.groups.came_after_removal(row),
         "sealed": row.channel_kind != "public",
         "expires": rfc3339(row.keep_until * HOUR_MS),

@@ -49,6 +49,12 @@ REQUESTS_MAX = 100  # of all senders: more than anybody answers
 REQUEST_TEXT_MAX = 1024  # characters of one that are kept: enough to know who it is
 REFUSED_HOURS = 7 * 24  # what a refused sender had sent is over by then
 
+# Receipts (protocol.md, "Directs")
+RECEIPT_DELAY_MS = (
+    30_000  # the longest wait before one is sent: what comes meanwhile goes with it, and when is blurred
+)
+RECEIPT_IDS_MAX = 50  # posts in one: with what stands around them, the second smallest class
+
 # Frames and messages (protocol.md, "Link")
 FRAME_CLASSES = (256, 1024, 4096, 16384)  # plaintext sizes, so that a length tells little
 FRAME_HEAD_SIZE = 3  # u8 flags, u16 length

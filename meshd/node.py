@@ -83,10 +83,12 @@ class Node:
         entropy: crypto.Entropy,
         now: Now,
         verify_many: crypto.VerifyMany = crypto.verify_many,
+        receipts: bool = False,
     ) -> None:
-        """`log` is None while it is locked: everything but reading and posting goes on without it."""
+        """`log` is None while it is locked: everything but reading and posting goes on without it. `receipts`: whether
+        those who write to us are told that it is here."""
         self.carry, self.log = carry, log
-        self._rng, self._entropy, self._verify_many = rng, entropy, verify_many
+        self._rng, self._entropy, self._verify_many, self._receipts = rng, entropy, verify_many, receipts
         self._psk = link_psk(carry.network_key)
         self.time = MeshTime(now, carry.seen_ms())
         now = self.time.read(now)
@@ -132,7 +134,10 @@ class Node:
             log, self.author, sealing, self.inbox, entropy=entropy, rng=rng, publish=self.publish
         )
         self.vouching = Vouching(log, self.author, self.groups)
-        self.directs = Directs(log, self.author, sealing, self.groups, entropy=entropy, publish=self.publish)
+        self.directs = Directs(
+            log, self.author, sealing, self.groups,
+            entropy=entropy, rng=rng, publish=self.publish, receipts=self._receipts,
+        )  # fmt: skip
 
     # --- in and out ---
 

@@ -25,6 +25,7 @@ KIND_PREKEYS = 3
 KIND_STATEMENT = 4
 KIND_PLAN = 5  # one version of a plan
 KIND_PLAN_ACT = 6  # what somebody does about one
+KIND_RECEIPT = 7  # says which posts are there
 LONG_KINDS = frozenset(
     {KIND_EPOCH, KIND_PLAN, KIND_PLAN_ACT}
 )  # long, live long, are sealed anew while they live

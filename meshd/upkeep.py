@@ -70,6 +70,7 @@ class Upkeep:
             if self._directs is not None:
                 groups = self._directs.groups
                 deadlines += [groups.next_deadline(now), groups.inbox.next_deadline(now)]
+                deadlines.append(self._directs.receipts.next_deadline(now))
         if (due_ms := self._intake.release_ms) is not None and now.synced:
             deadlines.append(now.mono_ms + max(0, due_ms - now.wall_ms))
         return min((deadline for deadline in deadlines if deadline is not None), default=None)

@@ -59,6 +59,7 @@ def test_post(log: Log) -> None:
         "kind": "text",
         "reply_to": "01" * 32,
         "held_by": {"contacts": 1, "others": 3},
+        "delivered": False,
         "after_removal": False,
         "sealed": False,
         "expires": "2026-11-25T13:00:00.000Z",

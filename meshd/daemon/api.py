@@ -165,7 +165,8 @@ class HeldBy(TypedDict):
 
 class Post(TypedDict):
     """A post as it is shown. `after_removal`: its author was put out of the group, and nothing shows that it was there
-    before that: it counts for nothing. `clock_off_s`: how far its stamp was ahead of our clock when we first saw it."""
+    before that: it counts for nothing. `clock_off_s`: how far its stamp was ahead of our clock when we first saw it.
+    `delivered`: a receipt came for it, signed by the one person that it was written to."""
 
     id: str
     channel: str
@@ -178,6 +179,7 @@ class Post(TypedDict):
     kind: str
     reply_to: str | None
     held_by: HeldBy
+    delivered: bool
     after_removal: bool
     sealed: bool
     expires: str

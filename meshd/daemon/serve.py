@@ -50,7 +50,13 @@ def serve(home: Home, start: Start, mode: str, on_ready: Callable[[list[str]], N
             closing.callback(log.close)
         closing.callback(verifier.close)
         node = Node(
-            carry, log, rng=rng, entropy=os.urandom, now=read_clock(), verify_many=verifier.verify_many
+            carry,
+            log,
+            rng=rng,
+            entropy=os.urandom,
+            now=read_clock(),
+            verify_many=verifier.verify_many,
+            receipts=start.receipts,
         )
         given = tuple(Address.parse(text, port_min=0) for text in start.listen)
         links = Links(Listeners(given, start.port))

@@ -1,4 +1,4 @@
-"""What the log keeps for inboxes: own prekeys' secrets, others' prekeys, who was sent which key, and requests.
+"""What the log keeps for inboxes: own prekeys' secrets, others' prekeys, who was sent which key, requests, receipts.
 
 The rules:
 
@@ -9,6 +9,8 @@ The rules:
   over go with the secrets, because they only say whom we knew; unless it is of a contact, which the user can see.
 - **Sent** is what is known of key envelopes for others, so that a start does not send them all again.
 - **Requests** stand in the order in which they came.
+- A **receipt** is *owed* for a post of somebody else's until it is sent; own posts are *delivered* once one came. Both
+  are forgotten with the post.
 
 Everything is plain bytes and numbers here; what it means is in `groups`.
 """
@@ -30,6 +32,9 @@ SCHEMA = (
         number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, sender BLOB NOT NULL, channel BLOB NOT NULL,
         text TEXT NOT NULL, time_ms INTEGER NOT NULL, until INTEGER NOT NULL)""",
     "CREATE TABLE refused (sender BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE receipt_owed (
+        post BLOB PRIMARY KEY, channel BLOB NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID""",
+    "CREATE TABLE delivered (post BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID",
 )
 
 RequestRow = tuple[
@@ -131,3 +136,38 @@ class Inboxes:
         """These are all."""
         self._database.write("DELETE FROM refused")
         self._database.write_many("INSERT INTO refused VALUES (?, ?)", sorted(refused.items()))
+
+    # --- receipts ---
+
+    def owe(self, post: bytes, channel: bytes, until: int) -> None:
+        """A receipt is to be sent for this post, which lasts until that hour."""
+        self._database.write("INSERT OR IGNORE INTO receipt_owed VALUES (?, ?, ?)", (post, channel, until))
+
+    def owing(self) -> list[bytes]:
+        """The channels in which receipts are owed."""
+        rows = self._database.read("SELECT DISTINCT channel FROM receipt_owed ORDER BY channel")
+        return [bytes(channel) for (channel,) in rows]
+
+    def owed(self, channel: bytes) -> list[bytes]:
+        """The ids of the posts in a channel for which receipts are owed."""
+        rows = self._database.read(
+            "SELECT post FROM receipt_owed WHERE channel = ? ORDER BY post", (channel,)
+        )
+        return [bytes(post) for (post,) in rows]
+
+    def forget_owed(self, channel: bytes) -> None:
+        """They are sent, or not owed any more."""
+        self._database.write("DELETE FROM receipt_owed WHERE channel = ?", (channel,))
+
+    def set_delivered(self, post: bytes, until: int) -> None:
+        """A receipt came for an own post, which lasts until that hour."""
+        self._database.write("INSERT OR IGNORE INTO delivered VALUES (?, ?)", (post, until))
+
+    def is_delivered(self, post: bytes) -> bool:
+        """Whether one came."""
+        return bool(self._database.read("SELECT 1 FROM delivered WHERE post = ?", (post,)))
+
+    def forget_receipts(self, hour: int) -> None:
+        """Forget what is about posts that are over at this hour."""
+        for table in ("receipt_owed", "delivered"):
+            self._database.write(f"DELETE FROM {table} WHERE until <= ?", (hour,))
