@@ -9,7 +9,8 @@ Rule: the seed and every option are printed before anything runs, a failure ends
 the exit status is 1 if any run failed. A run prints one line: how many posts, how many events of all cores, how long
 (virtual time) it took from healing until everybody had everything, how many envelopes were sent for each one that was
 new, the bytes on all links, and the trace, which is the same for the same seed on every machine. The scenario `away`
-has no links: a run is one schedule of a group's members, and its two figures are added up over all seeds.
+has no links: a run is one schedule of a group's members, and its two figures are added up over all seeds. A run of
+`direct` prints when what two wrote to each other was read, answered and acknowledged.
 """
 
 import argparse
@@ -22,10 +23,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
+from tests.simulation import directs  # noqa: E402
 from tests.simulation.away import Away, Figures, Schedule  # noqa: E402  (found through the line above)
-from tests.simulation.scenarios import SCENARIOS, Scenario, run  # noqa: E402
+from tests.simulation.directs import Direct  # noqa: E402
+from tests.simulation.scenarios import SCENARIOS, Scenario, run, scratch_folder  # noqa: E402
 
-ALL: dict[str, Scenario | Away] = {**SCENARIOS, "away": Away()}
+ALL: dict[str, Scenario | Away | Direct] = {**SCENARIOS, "away": Away(), "direct": Direct()}
 
 
 def main(arguments: list[str]) -> int:
@@ -55,7 +58,7 @@ def main(arguments: list[str]) -> int:
             failed += _away(scenario, range(first, first + chosen.seeds))
             continue
         for seed in range(first, first + chosen.seeds):
-            failed += not _one(name, scenario, seed)
+            failed += not (_direct if isinstance(scenario, Direct) else _one)(name, scenario, seed)
     if failed:
         print(f"{failed} of {len(names) * chosen.seeds} runs failed")
     return 1 if failed else 0
@@ -82,6 +85,18 @@ def _one(name: str, scenario: Scenario, seed: int) -> bool:
         f" took {time.perf_counter() - began:.1f} s",
         flush=True,
     )
+    return True
+
+
+def _direct(name: str, scenario: Direct, seed: int) -> bool:
+    """Run one seed of a direct and print what came of it; whether everything held."""
+    try:
+        with scratch_folder() as folder:
+            print(f"  seed {seed}: {directs.run(scenario, seed, folder)}", flush=True)
+    except AssertionError as error:
+        repeat = f"scripts/sim --scenario {name} --seed {seed} --nodes {scenario.nodes}"
+        print(f"  seed {seed}: FAILED: {error}\n  to repeat: {repeat}", flush=True)
+        return False
     return True
 
 

@@ -98,6 +98,7 @@ class Machine:
         self.received = self.sent = 0  # envelopes, all cores together
         self.restores = 0
         self.is_member = False  # of the group
+        self.wants_receipts = False
         author_seed = hashlib.sha256(b"author %d %d" % (seed, number)).digest()
         self.author, _ = ed25519_keypair(author_seed)
         folder.mkdir()
@@ -128,6 +129,7 @@ class Machine:
             rng=random.Random(f"rng {self.seed} {self.number} {self.boot}"),
             entropy=draws.randbytes,
             now=now,
+            receipts=self.wants_receipts,
         )
         self.check_acknowledged()
 
