@@ -37,9 +37,10 @@ def parse(body: bytes) -> list[bytes]:
     """The ids in the body of a post of kind 7; none if it is no receipt."""
     try:
         (joined,) = codec.unpack(body, (bytes,), BODY_SIZE_MAX)
-        return codec.chop(joined, ID_SIZE, RECEIPT_IDS_MAX)
+        ids = codec.chop(joined, ID_SIZE, RECEIPT_IDS_MAX)
     except PeerError:
         return []
+    return ids if ids == sorted(set(ids)) else []
 
 
 class DirectReceipts:

@@ -30,8 +30,10 @@ def sentences(node: "Node") -> list[str]:
 
 def _of_log(node: "Node", log: Log) -> list[str]:
     day, here = node.intake.sealing.keyring.first_day(), log.kept.readable()
-    groups = len(node.groups.groups) if node.groups is not None else 0
-    people = _count(len(log.contacts.all()), "contact")
+    known = [own.is_direct for own in node.groups.groups.values()] if node.groups is not None else []
+    asked = len(node.directs.waiting()) if node.directs is not None else 0
+    people = f"{_count(len(log.contacts.all()), 'contact')}, {_count(known.count(True), 'direct')}"
+    groups = known.count(False)
     found = []
     if day is not None and node.intake.sealing.has_channels():
         found.append(
@@ -47,6 +49,10 @@ def _of_log(node: "Node", log: Log) -> list[str]:
     if here.marked:
         found.append(
             f"{_count(here.marked, 'post')} of all these that you marked, until you take the mark off"
+        )
+    if asked:
+        found.append(
+            f"{_count(asked, 'request')} of strangers with their first words, each until its keep-until"
         )
     found.append(f"your identity and inbox, {people}, {_count(groups, 'group')} with all members")
     if node.time.state != "ok" or node.room.is_full:

@@ -8,13 +8,13 @@ from typing import Any
 
 from vectors_fixed import NOW_HOUR, NOW_MS, Vector, entropy, fixed, identity
 
-from meshd import daykeys, envelope, post
+from meshd import codec, daykeys, direct_receipts, envelope, post
 from meshd.groups import acts, epochs, keyenvelope
 from meshd.groups.epochs import Member
 from meshd.groups.keyenvelope import Delivered
 from meshd.groups.prekeys import OwnPrekeys
 from meshd.ids import direct_channel_id, inbox_channel_id
-from meshd.limits import EPOCH_KEY_DAYS, PREKEY_DAYS
+from meshd.limits import EPOCH_KEY_DAYS, PREKEY_DAYS, RECEIPT_IDS_MAX
 from meshd.post import KIND_EPOCH, KIND_TEXT, Post, Text
 
 DAY = daykeys.key_day(NOW_HOUR)
@@ -104,6 +104,27 @@ def _ignored() -> list[Vector]:
     return [{**_direct(name, **changes), "text": None} for name, changes in cases.items()]
 
 
+def _receipts() -> tuple[list[Vector], list[Vector]]:
+    """Bodies of receipts, and such as are none."""
+    ids = sorted(fixed(f"post {n}") for n in range(RECEIPT_IDS_MAX + 1))
+    good = {"of one post": ids[:1], "of as many as it holds": ids[:-1]}
+    bad = {
+        "too many": codec.pack(b"".join(ids)),
+        "not in order": codec.pack(ids[1] + ids[0]),
+        "a post twice": codec.pack(ids[0] + ids[0]),
+        "31 bytes of one": codec.pack(ids[0][:31]),
+        "two slots": codec.pack(ids[0], b""),
+        "a number": codec.pack(1),
+    }
+    if any(direct_receipts.parse(body) for body in bad.values()):
+        raise RuntimeError("a receipt that must be hidden is not")
+    valid = [
+        {"name": name, "ids": [each.hex() for each in some], "body": direct_receipts.encode(some).hex()}
+        for name, some in good.items()
+    ]
+    return valid, [{"name": name, "body": body.hex()} for name, body in bad.items()]
+
+
 def directs() -> Vector:
     """What directs.json holds."""
     return {
@@ -119,4 +140,6 @@ def directs() -> Vector:
             _direct("by a prekey whose day is over", old_days=_OLD_DAYS, text="where are you"),
         ],
         "ignored": _ignored(),
+        "receipts": _receipts()[0],
+        "hidden_receipts": _receipts()[1],
     }

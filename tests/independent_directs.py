@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from tests.independent import Close, H, array, post_id, text_body
-from tests.independent_groups import epoch, is_key
+from tests.independent import Close, H, array, post_id, require, text_body
+from tests.independent_groups import ascending, epoch, is_key, pieces
 from tests.independent_prekeys import key_of
 from tests.independent_sealed import Ignore, inside, moved_on, opened, sealed
 
@@ -49,3 +49,15 @@ def read(
     if said.kind != 1 or said.author != key.sender or text is None:
         raise Ignore
     return said.author, text[2]
+
+
+def receipt(body: bytes) -> list[bytes]:
+    """The posts that a body of kind 7 is for; none where the page says **hide**."""
+    try:
+        (joined,) = array(body, "bytes", 16_384)
+        assert isinstance(joined, bytes)
+        ids = pieces(joined, 32, 50)
+        require(ascending(ids))
+    except Close:
+        return []
+    return ids

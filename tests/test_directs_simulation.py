@@ -23,7 +23,8 @@ def test_two_who_are_never_on_at_one_time_write_answer_and_acknowledge(tmp_path:
 
 
 def test_it_notices_a_key_that_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Delivery, "due", lambda self, wall_ms, limit: [])
+    honest = Delivery.due
+    monkeypatch.setattr(Delivery, "due", lambda self, wall_ms, limit: honest(self, wall_ms, limit)[:0])
     with pytest.raises(AssertionError, match="no bread at eight within"):
         run(SHORT, 1, tmp_path)
 

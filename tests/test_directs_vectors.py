@@ -2,7 +2,7 @@
 
 import pytest
 
-from meshd import crypto, envelope, post
+from meshd import crypto, direct_receipts, envelope, post
 from meshd.envelope import Sealed
 from meshd.errors import PeerError
 from meshd.groups import epochs, keyenvelope
@@ -70,6 +70,14 @@ def test_first_words_by_the_second_reader(vector):
             other.read(own, *raws, vector["now_ms"])
     else:
         assert other.read(own, *raws, vector["now_ms"]) == (OAK, vector["text"])
+
+
+def test_receipts():
+    for vector in VECTOR["receipts"]:
+        ids = [b(each) for each in vector["ids"]]
+        assert direct_receipts.parse(b(vector["body"])) == other.receipt(b(vector["body"])) == ids
+    for vector in VECTOR["hidden_receipts"]:
+        assert direct_receipts.parse(b(vector["body"])) == other.receipt(b(vector["body"])) == []
 
 
 def test_the_channel_of_two():

@@ -1,16 +1,16 @@
-"""Key envelopes and prekeys for the fuzzer: most are right, the rest have one slot, size or byte wrong.
+"""Key envelopes, prekeys and receipts for the fuzzer: most are right, the rest have one slot, size or byte wrong.
 
 The rule: as in `targets`. Whoever has somebody's card can put such contents in front of them.
 """
 
 import random
 
-from meshd import codec, crypto
+from meshd import codec, crypto, direct_receipts
 from meshd.envelope import CONTENT_KEY
 from meshd.groups import keyenvelope, prekeys
 from meshd.groups.keyenvelope import Delivered
 from meshd.ids import inbox_channel_id
-from meshd.limits import KEY_PARTS_MAX, PREKEY_DAYS
+from meshd.limits import KEY_PARTS_MAX, PREKEY_DAYS, RECEIPT_IDS_MAX
 from meshd.post import HOUR_MS, KIND_PREKEYS, Post
 from tests.fuzz import mutate
 from tests.key_parts import ASH, ELM, OAK, TODAY
@@ -68,3 +68,16 @@ def fuzz_prekeys(rng: random.Random) -> bool:
     assert found.first_day == TODAY and prekeys.encode(found) == body
     assert all(any(crypto.x25519(rng.randbytes(32), key)) for key in found.keys)
     return True
+
+
+def fuzz_receipts(rng: random.Random) -> bool:
+    """What is made of the body of a receipt, or nearly."""
+    ids = [rng.randbytes(32) for _ in range(rng.choice((0, 1, 2, 7, RECEIPT_IDS_MAX, RECEIPT_IDS_MAX + 1)))]
+    if rng.random() < 0.7:
+        ids.sort()
+    body = mutate.array(rng, [b"".join(ids)] if rng.random() < 0.9 else [mutate.chunk(rng)])
+    if rng.random() < 0.2:
+        body = mutate.scratched(rng, body)
+    found = direct_receipts.parse(body)
+    assert not found or direct_receipts.encode(found) == body
+    return bool(found)

@@ -334,6 +334,7 @@ def make_targets() -> dict[str, Target]:
         "envelope": fuzz_envelope,
         "keyenvelope": keys.fuzz_key_envelope,
         "prekeys": keys.fuzz_prekeys,
+        "receipts": keys.fuzz_receipts,
         "plan": plans.fuzz_plan,
         "act": plans.fuzz_act,
         "sealed": sealed.fuzz,
