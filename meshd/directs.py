@@ -39,6 +39,7 @@ from meshd.limits import (
     INVITATIONS_MAX,
     KEY_DAYS_MAX,
     KEY_ENVELOPE_HOURS,
+    REQUEST_EPOCHS_MAX,
 )
 from meshd.own_group import OwnGroup
 from meshd.own_groups import OwnGroups
@@ -91,9 +92,14 @@ class Directs:
             self._log.authors.know(delivered.sender)
             self._log.groups.put(row)
             self.groups.new(row)
-        held = self._sealing.keyring.epochs(delivered.channel)
-        if not is_direct or delivered.epoch in held or len(held) < EPOCHS_AHEAD_MAX:
+        if not is_direct or self._has_room(delivered):
             self.groups.take_key(delivered, now)
+
+    def _has_room(self, delivered: Delivered) -> bool:
+        """Whether one more key of this direct is held: every key is tried on every envelope that comes."""
+        held, own = self._sealing.keyring.epochs(delivered.channel), self.groups.get(delivered.channel)
+        most = EPOCHS_AHEAD_MAX if own is not None and own.row.is_accepted else REQUEST_EPOCHS_MAX
+        return delivered.epoch in held or len(held) < most
 
     def _let_in(self, delivered: Delivered, is_direct: bool, wall_ms: int) -> GroupRow | None:
         """What becomes known by this key, if its sender is heard."""

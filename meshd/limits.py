@@ -47,6 +47,7 @@ REQUESTS_EACH_MAX = 3  # of one sender: a key, first words, and room for a secon
 REQUESTS_HOUR_MAX = 30  # of all senders in an hour: ten people, more than ask anybody in a day
 REQUESTS_MAX = 100  # of all senders: more than anybody answers
 REQUEST_TEXT_MAX = 1024  # characters of one that are kept: enough to know who it is
+REQUEST_EPOCHS_MAX = 2  # of one sender's direct, of which a key is held: each costs 0.4 us for every envelope
 REFUSED_HOURS = 7 * 24  # what a refused sender had sent is over by then
 
 # Receipts (protocol.md, "Directs")

@@ -12,7 +12,7 @@ from meshd.groups import acts, epochs, keyenvelope
 from meshd.groups.epochs import Member
 from meshd.groups.keyenvelope import Delivered
 from meshd.ids import direct_channel_id, inbox_channel_id, post_id
-from meshd.limits import EPOCH_KEY_DAYS, REQUESTS_HOUR_MAX
+from meshd.limits import EPOCH_KEY_DAYS, REQUEST_EPOCHS_MAX, REQUESTS_HOUR_MAX
 from meshd.post import HOUR_MS, KIND_EPOCH, KIND_TEXT, Post, Text
 from tests.groups import bring
 from tests.homes import Home, Table
@@ -168,6 +168,16 @@ def test_P02_one_stranger_fills_little_of_it(table: Table) -> None:
     for number in range(10):
         dm(oak, elm, f"buy {number}")
     assert waiting(elm) == ["buy 0", "buy 1"]
+
+
+def test_P02_one_stranger_brings_few_keys(table: Table) -> None:
+    elm = table.home("elm")
+    elm.ask("id.show")
+    table.run(1000)
+    forger = Forger(1, elm)
+    for number in range(20):
+        bring(elm, forger.key(direct_channel_id(forger.id, identity(elm)), bytes((number,)) * 32, b"k" * 32))
+    assert len(elm.log.epoch_keys.all()) == REQUEST_EPOCHS_MAX
 
 
 def test_E03_words_of_a_direct_are_not_shown_in_a_group_nor_from_anybody_else(table: Table) -> None:
