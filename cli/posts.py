@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cli import completion, text
+from cli import completion, text, text_directs
 from cli.client import ANSWER_S, Client, Document
 from cli.commands import command
 from cli.console import Console
@@ -63,7 +63,7 @@ def dm(console: Console, who: str, timeout: float | None, **params: Any) -> None
     """
     request = {"who": who, "timeout": timeout, **params, "text": _text(params["text"])}
     patience_s = ANSWER_S + (timeout or WAIT_MS / 1000)
-    console.show(console.call("dm", request, timeout_s=patience_s), text.written)
+    console.show(console.call("dm", request, timeout_s=patience_s), text_directs.written)
 
 
 def _text(given: str) -> str:

@@ -4,7 +4,7 @@ from functools import partial
 
 import click
 
-from cli import completion, text
+from cli import completion, text_directs
 from cli.commands import command
 from cli.console import Console
 from meshd.errors import CallerError, Code
@@ -18,4 +18,4 @@ def requests(console: Console, answer: str | None, who: str | None) -> None:
     if answer is not None and who is None:
         raise CallerError(Code.usage, f"whose request? mesh requests {answer} WHO")
     method, params = (f"requests.{answer}", {"who": who}) if answer is not None else ("requests", {})
-    console.show(console.call(method, params), partial(text.requests, aligned=console.terminal))
+    console.show(console.call(method, params), partial(text_directs.requests, aligned=console.terminal))

@@ -17,7 +17,7 @@ from cli.client import Document
 from cli.inert import inert, inert_lines
 
 _CLOCK_OFF_S = 60  # a stamp this far ahead of our clock is worth a word
-_NAMELESS = "a group whose own post is not here yet"
+NAMELESS = "a group whose own post is not here yet"
 
 
 def local_time(stamp: str) -> str:
@@ -178,15 +178,6 @@ def posted(document: Document) -> Iterator[str]:
     yield inert(f"{document['id'][:8]} in {document['channel']}: {state}")
 
 
-def written(document: Document) -> Iterator[str]:
-    """What is known of a post to one person."""
-    yield from posted(document)
-    if document["old_prekey"]:
-        yield "sealed to a key of theirs whose day is over: whoever has had that laptop since can read it too"
-    elif document["pending"]:
-        yield "pending: no key of theirs for today is known, so they can't read it until they show one"
-
-
 def post(document: Document) -> Iterator[str]:
     """One post: a head and the first line of the text, the other lines indented, so that none can pose."""
     head = click.style(f"{document['id'][:8]} {local_time(document['time'])}", dim=True)
@@ -328,7 +319,7 @@ def comparison(who: str, document: Document) -> Iterator[str]:
 
 def group(document: Document) -> Iterator[str]:
     """Who is in, and what is under way."""
-    yield inert(f"{document['name'] or _NAMELESS} {document['id'][:8]}")
+    yield inert(f"{document['name'] or NAMELESS} {document['id'][:8]}")
     names = {member["id"]: member["name"] for member in document["members"]}
     if document["out"]:
         yield "  you were removed: nothing that you post would be read in it, and nothing new is for you"
@@ -363,18 +354,6 @@ def invited(document: Document) -> Iterator[str]:
         else:
             yield inert(f"{name} is sent this too; hand it over where no network is:")
             yield inert(each["invite"])
-
-
-def requests(document: Document, aligned: bool) -> Iterator[str]:
-    rows = [
-        (
-            each["name"],
-            each["text"] if each["group"] is None else f"invites you to {each['text'] or _NAMELESS}",
-            each["id"][:8],
-        )
-        for each in document["requests"]
-    ]
-    yield from table(("NAME", "WANTS", "ID"), rows, aligned)
 
 
 # --- peers ---
