@@ -364,3 +364,19 @@ def test_what_is_sealed_to_an_old_prekey_is_read_by_who_was_locked(table: Table)
     table.run(60_000)
     dm(elm, oak, "water")
     assert direct(oak, elm) == ["bread", "water"] and dm(oak, elm, "salt")["pending"] is False
+
+
+def test_what_is_over_of_a_direct_goes_and_it_goes_on(table: Table) -> None:
+    oak, elm = friends(table, 2)
+    dm(oak, elm, "bread")
+    apart(table, oak, elm)
+    table.run(100 * DAY_MS)
+    channel = direct_channel_id(identity(oak), identity(elm))
+    assert len(oak.log.groups.epochs(channel)) < 20, "an epoch's post is kept for 90 days"
+    oak.stop()
+    oak.start()
+    table.link(oak, elm)
+    table.run(HOUR_MS)
+    dm(oak, elm, "water")
+    dm(elm, oak, "salt")
+    assert direct(oak, elm) == direct(elm, oak) == ["water", "salt"]
