@@ -6,9 +6,10 @@ no way leads back to it; a key that comes late is moved on at once to where the 
 brings nothing back. Nothing here is on disk: whoever owns the file writes down what `add` and `erase` say has
 changed.
 
-An envelope is tested with all keys of its day by its hint, one short hash each; where the hint fits, it is opened. A
-hint that fits and does not open is somebody's joke, and the next key is tried. Who holds no key learns from this that
-he holds none.
+An envelope is tested with all keys of its day by its hint, one short hash each; where the hint fits, it is opened. Who
+holds no key learns from this that he holds none. One key may be held under several names, because whoever sends us a
+key may send another group's, or that of our own inbox, under a name that he made up; so what it opens is given under
+each, and what is inside tells which is right.
 
 Of an epoch there may be several keys for a while: whoever sends a key may lie, and only the epoch's post tells which
 is the true one. At most CANDIDATE_KEYS_MAX are held, and `keep` keeps the one.
@@ -49,7 +50,7 @@ class _Ready(NamedTuple):
 
     hinting: bytes  # what is hashed before the nonce
     seal_key: bytes
-    name: tuple[bytes, bytes]
+    names: list[tuple[bytes, bytes]]
     key: bytes
 
 
@@ -113,29 +114,37 @@ class Keyring:
     # --- questions ---
 
     def open(self, sealed: Sealed) -> Opened | None:
-        """What one of the keys opens; None if none does."""
+        """What one of the keys opens, under the name that came first; None if none does."""
+        return next(iter(self.open_all(sealed)), None)
+
+    def open_all(self, sealed: Sealed) -> list[Opened]:
+        """What one of the keys opens, once for each name that it is held under."""
         nonce, hint = sealed.nonce, sealed.hint
         day = daykeys.key_day(sealed.expiry_hour)
         at_hand = self._ready.get(day)
         for ready in self._make_ready(day) if at_hand is None else at_hand:
             if blake2b(ready.hinting + nonce, digest_size=daykeys.HINT_SIZE).digest() == hint:
                 content = envelope.unseal(sealed, ready.seal_key)
-                if content is not None:
-                    return Opened(*ready.name, day, ready.key, content)
-        return None
+                return (
+                    [Opened(*n, day, ready.key, content) for n in ready.names] if content is not None else []
+                )
+        return []
 
     def _make_ready(self, day: int) -> list[_Ready]:
-        found = []
+        found: dict[bytes, _Ready] = {}
         for name, held in self._held.items():
             for since, first in held:
                 if 0 <= day - since <= KEY_DAYS_MAX:
                     key = daykeys.advance(first, day - since)
+                    if key in found:
+                        found[key].names.append(name)
+                        continue
                     hinting = daykeys.HINT_PREFIX + daykeys.hint_key(key)
-                    found.append(_Ready(hinting, daykeys.seal_key(key), name, key))
+                    found[key] = _Ready(hinting, daykeys.seal_key(key), [name], key)
         if len(self._ready) >= _DAYS_KEPT:
             self._ready.clear()
-        self._ready[day] = found
-        return found
+        self._ready[day] = list(found.values())
+        return self._ready[day]
 
     def key(self, channel: bytes, epoch: bytes, day: int) -> bytes | None:
         """K(day) of this epoch; None if it is not held, or erased."""

@@ -170,23 +170,23 @@ class Sealing:
         if self._log is None or not envelopes or self.keyring.first_day() is None:
             return {}
         found: dict[bytes, Inside] = {}
-        opened = [(each, what) for each in envelopes if (what := self.keyring.open(each)) is not None]
+        opened = [(each, names) for each in envelopes if (names := self.keyring.open_all(each))]
         known = self._log.openings.known([sealed.key for sealed, _ in opened])
-        for sealed, what in opened:
+        for sealed, names in opened:
             if sealed.key in known:
                 continue
-            kind = envelope.content_kind(what.content)
+            kind = envelope.content_kind(names[0].content)
             if kind == envelope.CONTENT_POST:
-                if (inside := _post_in(what, sealed)) is not None:
+                if (inside := _post_in(names, sealed)) is not None:
                     found[sealed.key] = inside
             elif kind is not None and kind in self.contents:
-                self.contents[kind](what, sealed, now)
+                for opened_as in names:
+                    self.contents[kind](opened_as, sealed, now)
         return found
 
     def open_again(self, sealed: Sealed) -> SealedPost | None:
         """The post in an envelope, whether it was opened before or not; None if it does not open any more."""
-        opened = self.keyring.open(sealed)
-        inside = _post_in(opened, sealed) if opened is not None else None
+        inside = _post_in(self.keyring.open_all(sealed), sealed)
         return SealedPost(inside.id, inside.post, inside.signature) if inside is not None else None
 
     def read(self, inside: Inside, now: Now) -> None:
@@ -207,12 +207,14 @@ class Sealing:
         ]
 
 
-def _post_in(opened: Opened, sealed: Sealed) -> Inside | None:
-    """The post in an opened content; None if what is inside does not belong there."""
-    try:
-        found = envelope.read_post(
-            opened.content, channel=opened.channel, epoch=opened.epoch, expiry_hour=sealed.expiry_hour
-        )
-    except PeerError:
-        return None
-    return Inside(opened, found.id, found.post, found.signature)
+def _post_in(names: Sequence[Opened], sealed: Sealed) -> Inside | None:
+    """The post in an opened content, under the name where it belongs; None if it belongs under none."""
+    for opened in names:
+        try:
+            found = envelope.read_post(
+                opened.content, channel=opened.channel, epoch=opened.epoch, expiry_hour=sealed.expiry_hour
+            )
+        except PeerError:
+            continue
+        return Inside(opened, found.id, found.post, found.signature)
+    return None
