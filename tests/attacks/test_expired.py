@@ -32,6 +32,7 @@ from tests import pages
 from tests.groups import parsed
 from tests.homes import KEY as FILE_KEY
 from tests.homes import Home, Table
+from tests.test_directs import dm
 from tests.test_inbox import identity
 from tests.test_own_groups import DAY_MS, apart, group
 
@@ -61,11 +62,15 @@ class Spoken:
         self.keys: dict[int, set[bytes]] = {}  # by the day whose envelopes they open
 
     def say(self) -> None:
-        """Everybody in turn, once with every keep."""
-        for home in self.homes:
+        """Everybody in turn, once with every keep, in the group; the first two to each other alone as well."""
+        first, second, *_ = self.homes
+        for home, other in [*((home, None) for home in self.homes), (first, second), (second, first)]:
             for keep, hours in KEEP_HOURS.items():
                 word = hashlib.blake2b(self.rng.randbytes(8), digest_size=12).hexdigest()
-                home.post(f"we meet at {word}", channel="kitchen", keep=keep)
+                if other is None:
+                    home.post(f"we meet at {word}", channel="kitchen", keep=keep)
+                else:
+                    dm(home, other, f"you meet me at {word}", keep=keep)
                 self.words[word] = home.table.now().wall_ms // HOUR_MS + hours
                 home.table.run(1000)
 
