@@ -41,6 +41,7 @@ SECTIONS = {
         "id": Place("cli.identity:identity", "your identity"),
         "invite": Place("cli.identity:invite", "let others in"),
         "doctor": Place("cli.doctor:doctor", "say what is wrong"),
+        "internet": Place("cli.internet:internet", "is it there, or dark"),
         "clock": Place("cli.clock:clock", "say that the clock is right"),
         "demo": Place("cli.demo:demo", "a whole mesh on show"),
         "completion": Place("cli.completion:completion", "for your shell"),

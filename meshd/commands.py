@@ -20,10 +20,7 @@ from meshd.errors import CallerError, Code
 from meshd.events import Command, CommandBatch, Now, Reply, ReplyBatch
 from meshd.grouping import Grouping, heal_to_post, keep_class
 from meshd.ids import Address
-from meshd.limits import (
-    PONG_MS,
-    WAIT_MS,
-)
+from meshd.limits import PONG_MS, WAIT_MS
 from meshd.places import ID_PREFIX, Place, Places
 from meshd.post import HOUR_MS, Text, encode_text
 from meshd.proto.session import State
@@ -43,7 +40,8 @@ class Commands:
         self._waiting: dict[int, Waiting] = {}
         self._held: set[bytes] = set()  # posts that a waiting command asked about and that are held now
         self._methods: dict[str, Method] = {
-            "status": lambda params, now: queries.status(node),
+            "status": lambda params, now: queries.status(node, now),
+            "internet": lambda params, now: node.internet.document(now),
             "id.show": lambda params, now: queries.identity(node, now),
             "invite.network": self._invite_network,
             "post": self._post,

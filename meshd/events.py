@@ -10,6 +10,7 @@ Effects are hints and the log is the truth: whoever loses an effect in a crash r
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from meshd.errors import CallerError
@@ -109,6 +110,33 @@ class DiscoveryState:
 
 
 @dataclass(frozen=True, slots=True)
+class WayOut:
+    """This machine's own networks: whether there is any, and whether a route leads out of them, wherever that ends."""
+
+    networks: bool
+    leads_out: bool
+
+
+class Found(StrEnum):
+    """What came of looking for the internet; `unknown`: nobody looked, or nobody says."""
+
+    FULL = "full"
+    PORTAL = "portal"
+    DOMESTIC = "domestic"
+    NOTHING = "nothing"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Somebody looked for the internet: source is `system` or `probes`; detail is for people."""
+
+    source: str
+    found: Found
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """A request from a client of ours, answered by a Reply with the same number, at once or later."""
 
@@ -142,9 +170,10 @@ class Wake:
     """A deadline passed, or a long step asked to go on. A spurious one does nothing."""
 
 
+Sighting = WayOut | Looked
 Event = (
     LinkOpened | BytesReceived | Drained | LinkClosed | DialFailed | PeerFound | PeerLost | NetworkChanged
-    | Listening | DiscoveryState | Command | CommandBatch | CommandCancelled | Stopping | Wake
+    | Listening | DiscoveryState | Sighting | Command | CommandBatch | CommandCancelled | Stopping | Wake
 )  # fmt: skip
 
 # --- effects ---

@@ -151,6 +151,15 @@ PHRASE_PASSES = 3  # … as are the passes, or nobody else's lock opens: 0.4 s a
 # Plan files
 PLAN_FILE_SIZE_MAX = 65_536  # bytes: twice what fits a plan
 
+# The internet (docs/internet.md)
+DARK_AFTER_S = 5 * 60  # what is gone for so long is no hiccup: routers restart in less
+DARK_AFTER_S_MIN = 5  # as a setting, to show it to somebody: probes then go out every second
+DARK_AFTER_S_MAX = 24 * 3600  # as a setting: who waits longer hears of it from others
+INTERNET_LATELY_MS = 7 * 24 * 3600 * 1000  # who saw no internet for so long does not miss it
+PROBES_MAX = 4  # of each list: one after the other, they are tried within a fraction of a minute
+PROBE_SIZE_MAX = 255  # characters of one: a name of DNS is no longer
+PROBE_MS = 4_000  # for one answer: a handshake across the world on a poor line
+
 # Discovery and dialling (protocol.md, "Discovery")
 CANDIDATES_MAX = 256  # addresses learned from mDNS, kept in memory only
 ADDRESSES_PER_INSTANCE_MAX = 8  # one laptop has few

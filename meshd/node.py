@@ -46,6 +46,7 @@ from meshd.events import (
     PeerFound,
     PeerLost,
     SendBytes,
+    Sighting,
     Stopping,
 )
 from meshd.exchange import Exchange
@@ -54,7 +55,8 @@ from meshd.ids import Address, link_psk
 from meshd.inbox import Inbox
 from meshd.indexing import Indexing
 from meshd.intake import Intake
-from meshd.limits import HALF_OPEN_MAX
+from meshd.internet import Internet
+from meshd.limits import DARK_AFTER_S, HALF_OPEN_MAX
 from meshd.meshtime import MeshTime
 from meshd.own_groups import OwnGroups
 from meshd.presence import Presence
@@ -84,15 +86,16 @@ class Node:
         now: Now,
         verify_many: crypto.VerifyMany = crypto.verify_many,
         receipts: bool = False,
+        dark_after_s: int = DARK_AFTER_S,
     ) -> None:
-        """`log` is None while it is locked: everything but reading and posting goes on without it. `receipts`: whether
-        those who write to us are told that it is here."""
+        """`log` is None while it is locked: all but reading and posting goes on. `receipts`: whether senders hear of us."""
         self.carry, self.log = carry, log
         self._rng, self._entropy, self._verify_many, self._receipts = rng, entropy, verify_many, receipts
         self._psk = link_psk(carry.network_key)
         self.time = MeshTime(now, carry.seen_ms())
         now = self.time.read(now)
         self.room = Room(carry, log)
+        self.internet = Internet(carry.internet(), now, dark_after_s * 1000)
         self._load(now)
         self.peers = Peers(rng)
         for address in carry.addresses():
@@ -104,8 +107,7 @@ class Node:
         self.listening: tuple[Address, ...] = ()
         self.discovery = DiscoveryState("off", False, "not started")
         self.presence, self.door = Presence(carry.network_key, entropy), Door(self)
-        self._now = now
-        self._effects: list[Effect] = []
+        self._now, self._effects = now, list[Effect]()
 
     def _load(self, now: Now) -> None:
         """All that is in memory because it is on the disk: at the start, and when the disk was full."""
@@ -182,6 +184,9 @@ class Node:
                 self.peers.lost(instance)
             case NetworkChanged():
                 self._renew()
+                self.internet.moved(now)
+            case _ if isinstance(event, Sighting):
+                self.internet.observe(event, now)
             case Listening(addresses):
                 self.listening = addresses
             case DiscoveryState():
@@ -325,8 +330,7 @@ class Node:
         self.exchange.opened(link, hello, session.handshake_hash, dialled=session.dialled, now=self._now)
 
     def _on_proof(self, link: int, proof: msg.Proof) -> None:
-        identity = self.recognition.proved(link, proof)
-        if identity is not None:
+        if (identity := self.recognition.proved(link, proof)) is not None:
             self.time.recognised(link, identity)
             self.exchange.recognised(link)
             self.carry.shares.recognised(str(self.addresses[link]), identity)
@@ -334,8 +338,7 @@ class Node:
                 self.log.contacts.met(identity)
 
     def _send(self, link: int, message: msg.Message) -> None:
-        session = self.sessions.get(link)
-        if session is not None:
+        if (session := self.sessions.get(link)) is not None:
             session.send(message)
 
     def _flush(self, link: int) -> None:
@@ -381,8 +384,7 @@ class Node:
     def close_all(self, bye: int, reason: str) -> None:
         """Say bye to everybody; `reason` is what our own side is told."""
         for link, session in list(self.sessions.items()):
-            said = bye if session.state is State.OPEN else None
-            self.hang_up(link, reason, bye=said)
+            self.hang_up(link, reason, bye=bye if session.state is State.OPEN else None)
 
     # --- networks ---
 
@@ -393,7 +395,6 @@ class Node:
         self.emit(self.presence.renew())
 
     def _on_found(self, event: PeerFound) -> None:
-        addresses = self.presence.fellow(event)
-        if addresses is not None:
+        if (addresses := self.presence.fellow(event)) is not None:
             first = self.presence.instance < event.instance
             self.peers.found(event.instance, addresses, first=first, mono_ms=self._now.mono_ms)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-def status(node: "Node") -> Document:
+def status(node: "Node", now: Now) -> Document:
     """The node at a glance; the daemon adds what belongs to its process."""
     log, shares = node.log, node.carry.shares.total
     return {
@@ -50,7 +50,7 @@ def status(node: "Node") -> Document:
             "ids": shares.ids,
             "size": shares.size,
         },
-        "internet": None,
+        "internet": node.internet.brief(now),
         "discovery": {
             "mode": node.discovery.mode,
             "ok": node.discovery.ok,

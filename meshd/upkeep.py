@@ -1,7 +1,8 @@
 """Upkeep: what a node writes without anybody's asking, after any event, in slices.
 
-The rule: posts that are carried and not opened or indexed yet, posts whose time has come, what is over, and the
-time itself. None of it is owed to anybody at this moment, so all of it waits while the disk is full.
+The rule: posts that are carried and not opened or indexed yet, posts whose time has come, what is over, the
+time itself, and what was seen of the internet. None of it is owed to anybody at this moment, so all of it waits while
+the disk is full.
 """
 
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ class Upkeep:
         )
         self._time, self._groups, self._vouching = node.time, node.groups, node.vouching
         self._directs = node.directs
+        self._internet = node.internet
         self.retention = Retention(node.carry, node.log, node.keyset, node.intake.sealing)
 
     def go_on(self, now: Now) -> None:
@@ -48,6 +50,9 @@ class Upkeep:
             if self.retention.is_through and self._log is not None:
                 self._intake.advanced = self._log.last_cursor()  # gaps that nobody can fill are gone
         self._indexing.go_on(now)
+        self._internet.go_on(now)
+        if self._internet.remembered != self._carry.internet():
+            self._carry.note_internet(self._internet.remembered)
         if self._time.seen_ms - self._carry.seen_ms() >= SEEN_MS:
             self.note_time()
 
@@ -64,7 +69,7 @@ class Upkeep:
         """When `go_on` has something to do, in monotonic milliseconds."""
         if self._intake.behind or self._intake.is_scanning:
             return now.mono_ms
-        deadlines = [self._indexing.next_deadline()]
+        deadlines = [self._indexing.next_deadline(), self._internet.due_ms]
         if self._time.state == "ok":
             deadlines.append(self.retention.next_deadline(now))
             if self._directs is not None:

@@ -15,6 +15,7 @@ from meshd.daemon.home import Home
 from meshd.daemon.settings import Settings
 from meshd.daemon.start import Start
 from meshd.errors import CallerError, Code
+from meshd.net.probing import Place
 from meshd.store.keyslot import Keys
 from meshd.store.log import Log
 from tests.test_rpc import Talk, make_rpc, request, talk
@@ -153,6 +154,43 @@ def test_settings_are_those_of_the_file_or_the_defaults(tmp_path: Path) -> None:
     assert settings.read(tmp_path) == Settings() == Settings(idle_lock_min=0, receipts=False)
     (tmp_path / "config.toml").write_text("# nobody at the keyboard\nidle_lock_min = 15\nreceipts = true\n")
     assert settings.read(tmp_path) == Settings(idle_lock_min=15, receipts=True)
+
+
+def test_nothing_is_probed_unasked_and_what_is_asked_is_kept(tmp_path: Path) -> None:
+    assert settings.read(tmp_path).internet == settings.Internet((), (), 300)
+    places = ["https://a.example", "https://b.example:8443/", "9.9.9.9:53", "https://[2001:db8::1]"]
+    (tmp_path / "config.toml").write_text(
+        f"[internet]\nprobes = {places}\ndomestic = ['c.example:443']\ndark_after_s = 60\n"
+    )
+    found = settings.read(tmp_path).internet
+    assert found == settings.Internet(tuple(places), ("c.example:443",), 60)
+    addresses = [(place.address.port, place.proves) for place in map(Place.parse, places)]
+    assert addresses == [(443, True), (8443, True), (53, False), (443, True)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "internet = true",
+        "[internet]\nprobe = []",
+        "[internet]\nprobes = 'https://a.example'",
+        "[internet]\nprobes = [1]",
+        f"[internet]\nprobes = {['a.example:1'] * (limits.PROBES_MAX + 1)}",
+        "[internet]\nprobes = ['a.example']",
+        "[internet]\nprobes = ['http://a.example']",
+        "[internet]\nprobes = ['https://a.example/page']",
+        "[internet]\nprobes = ['https://me@a.example']",
+        "[internet]\nprobes = ['https://:443']",
+        "[internet]\nprobes = ['a.example:0']",
+        f"[internet]\ndomestic = ['{'a' * 252}:443']",
+        "[internet]\ndark_after_s = true",
+        f"[internet]\ndark_after_s = {limits.DARK_AFTER_S_MIN - 1}",
+        f"[internet]\ndark_after_s = {limits.DARK_AFTER_S_MAX + 1}",
+    ],
+)
+def test_what_could_not_be_probed_is_refused(line: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(line)
+    assert refusal(settings.read, tmp_path) is Code.invalid
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,23 @@ def test_discovery(told, cause, remark):
     assert not judge.discovery(DOWN).known
 
 
+SINCE = "2026-11-22T13:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("daemon", "known", "remark"),
+    [
+        (DOWN, False, False),
+        (DaemonFacts("answers", {"internet": None}), False, True),
+        (DaemonFacts("answers", {"internet": {"state": "full", "since": SINCE}}), True, False),
+        (DaemonFacts("answers", {"internet": {"state": "local", "since": SINCE}}), True, True),
+    ],
+)
+def test_internet(daemon, known, remark):
+    check = judge.internet(daemon)
+    assert is_fault(check, "") and (check.known, bool(check.advice)) == (known, remark)
+
+
 FIREWALL = "firewall drops multicast"
 
 

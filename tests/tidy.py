@@ -72,7 +72,12 @@ ROWS = (
         ("meshd.net", "meshd.net.*"),
         ("vocabulary", "net"),
         # zeroconf, and ifaddr which it brings: who speaks mDNS, who reads the interfaces
-        {"trio": ANY, "zeroconf": ("meshd.net.discovery", "meshd.net.mdns"), "ifaddr": ANY},
+        {
+            "trio": ANY,
+            "zeroconf": ("meshd.net.discovery", "meshd.net.mdns"),
+            "ifaddr": ANY,
+            "jeepney": ("meshd.net.networkmanager",),
+        },
         modules_too=("meshd.events",),
     ),
     Row(

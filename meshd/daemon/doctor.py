@@ -56,6 +56,7 @@ def examine(home: str) -> dict[str, Any]:
         verdicts_home.running(found, daemon),
         verdicts_home.second_daemon(found, daemon),
         verdicts_home.clock(machine, found, daemon),
+        verdicts_network.internet(daemon),
         *_of_network(network, daemon),
         *_of_disk(disk),
         verdicts_home.carry_room(daemon),

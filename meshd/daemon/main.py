@@ -163,7 +163,8 @@ def _first_start(home: Home, options: argparse.Namespace) -> Start:
     chosen = settings.read(home.path)
     keys = keyslot.open(slot, _stretch(slot, options))
     encrypted = keyslot.parameters(slot).encrypted
-    return Start(keys, encrypted, tuple(options.listen), chosen.idle_lock_min, receipts=chosen.receipts)
+    listen, idle_min = tuple(options.listen), chosen.idle_lock_min
+    return Start(keys, encrypted, listen, idle_min, receipts=chosen.receipts, internet=chosen.internet)
 
 
 def _unlock(options: argparse.Namespace) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from meshd.daemon.api import (
 )
 from meshd.daemon.api_contacts import Compared, Contacts, Vouched
 from meshd.daemon.api_groups import Group, Invited, Presumed, Requests, Written
+from meshd.daemon.api_internet import Internet
 from meshd.daemon.api_posts import Marked, Shown
 
 TYPE_NAMES: dict[type, str] = {
@@ -235,6 +236,7 @@ METHODS: dict[str, Method] = {
     "requests.refuse": Method(
         {"who": _WHO}, Requests, "forgets what somebody wants, and hears nothing for a week"
     ),
+    "internet": Method({}, Internet, "how much of the internet this laptop sees, and whether it is dark"),
     "clock.confirm": Method({}, Confirmed, "says that this machine's clock is right"),
     "bundle.export": Method(
         {

@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 import trio
 
 from meshd import limits
-from meshd.daemon import api, rpc
+from meshd.daemon import api, rpc, settings
 from meshd.daemon.control import Control
 from meshd.daemon.driver import Driver, read_clock
 from meshd.daemon.feed import Feed
@@ -24,12 +24,16 @@ from meshd.daemon.start import Start
 from meshd.daemon.verifier import Verifier
 from meshd.events import Event, Listening, Stopping
 from meshd.ids import Address
+from meshd.net import internet
 from meshd.net.discovery import Discovery
 from meshd.net.link import Links
 from meshd.net.listen import Listeners
+from meshd.net.probing import Place, Prober
 from meshd.node import Node
 from meshd.store.carry import Carry
 from meshd.store.log import Log
+
+_PROBES = 5  # rounds of probes while the internet has to be missed before it is dark
 
 
 def serve(home: Home, start: Start, mode: str, on_ready: Callable[[list[str]], None]) -> Start | None:
@@ -57,12 +61,13 @@ def serve(home: Home, start: Start, mode: str, on_ready: Callable[[list[str]], N
             now=read_clock(),
             verify_many=verifier.verify_many,
             receipts=start.receipts,
+            dark_after_s=start.internet.dark_after_s,
         )
         given = tuple(Address.parse(text, port_min=0) for text in start.listen)
         links = Links(Listeners(given, start.port))
         listener = rpc.bind(path) if start.control is None else rpc.adopt(start.control)
         try:
-            trio.run(_serve, node, links, listener, control, mode, rng, on_ready)
+            trio.run(_serve, node, links, listener, control, mode, start.internet, rng, on_ready)
         except BaseException:
             control.down()
             raise
@@ -88,6 +93,7 @@ async def _serve(
     listener: socket.socket,
     control: Control,
     mode: str,
+    looking: settings.Internet,
     rng: random.Random,
     on_ready: Callable[[list[str]], None],
 ) -> None:
@@ -104,6 +110,7 @@ async def _serve(
         await nursery.start(driver.run)
         await nursery.start(discovery.run)
         await nursery.start(clients.run, listener, on_event)
+        nursery.start_soon(_look_for_internet, on_event, looking, rng)
         nursery.start_soon(_watch_signals, control)
         nursery.start_soon(control.watch_idle)
         on_ready([str(address) for address in node.listening])
@@ -112,6 +119,14 @@ async def _serve(
         with trio.move_on_after(limits.CLOSE_MS / 1000):
             await links.wait_closed()
         nursery.cancel_scope.cancel()
+
+
+async def _look_for_internet(
+    on_event: Callable[[Event], None], looking: settings.Internet, rng: random.Random
+) -> None:
+    probes, domestic = (tuple(map(Place.parse, texts)) for texts in (looking.probes, looking.domestic))
+    prober = Prober(probes, domestic, rng) if probes or domestic else None
+    await internet.watch(on_event, prober, pause_s=looking.dark_after_s / _PROBES, rng=rng)
 
 
 async def _watch_signals(control: Control) -> None:

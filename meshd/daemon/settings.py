@@ -6,11 +6,22 @@ a setting that is misspelt and silently without effect would be believed.
 
 import tomllib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from meshd.errors import CallerError, Code
+from meshd.limits import DARK_AFTER_S, DARK_AFTER_S_MAX, DARK_AFTER_S_MIN, PROBES_MAX
+from meshd.net.probing import Place
 
 FILE_NAME = "config.toml"
+
+
+class Internet(NamedTuple):
+    """The table `[internet]`. `probes` and `domestic`: places to try (`net.probing`), abroad and at home; none without
+    being asked for. `dark_after_s`: seconds for which the internet must be missed."""
+
+    probes: tuple[str, ...] = ()
+    domestic: tuple[str, ...] = ()
+    dark_after_s: int = DARK_AFTER_S
 
 
 class Settings(NamedTuple):
@@ -19,6 +30,7 @@ class Settings(NamedTuple):
 
     idle_lock_min: int = 0
     receipts: bool = False
+    internet: Internet = Internet()
 
 
 def read(home: Path) -> Settings:
@@ -35,8 +47,37 @@ def read(home: Path) -> Settings:
     for name, value in given.items():
         if name not in Settings._fields:
             raise CallerError(Code.invalid, f"{path}: there is no setting {name!r}")
+        if name == "internet":
+            given[name] = _internet(path, value)
+            continue
         kind = type(Settings._field_defaults[name])
         if type(value) is not kind or value < 0:
             wanted = "true or false" if kind is bool else "a whole number, 0 or more"
             raise CallerError(Code.invalid, f"{path}: {name} is {wanted}")
     return Settings(**given)
+
+
+def _internet(path: Path, given: Any) -> Internet:
+    """The table of that name, checked."""
+    if type(given) is not dict:
+        raise CallerError(Code.invalid, f"{path}: internet is a table: write [internet] on a line of its own")
+    for name, value in given.items():
+        if name not in Internet._fields:
+            raise CallerError(Code.invalid, f"{path}: there is no setting {name!r} in [internet]")
+        if name == "dark_after_s":
+            if type(value) is not int or not DARK_AFTER_S_MIN <= value <= DARK_AFTER_S_MAX:
+                raise CallerError(
+                    Code.invalid, f"{path}: {name} is {DARK_AFTER_S_MIN} to {DARK_AFTER_S_MAX} seconds"
+                )
+            continue
+        if type(value) is not list or len(value) > PROBES_MAX or any(type(one) is not str for one in value):
+            raise CallerError(
+                Code.invalid, f"{path}: {name} is a list of at most {PROBES_MAX} places in quotes"
+            )
+        try:
+            for text in value:
+                Place.parse(text)
+        except CallerError as error:
+            raise CallerError(Code.invalid, f"{path}: {name}: {error.message}") from None
+        given[name] = tuple(value)
+    return Internet(**given)

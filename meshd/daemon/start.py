@@ -17,6 +17,7 @@ import os
 import sys
 from typing import NamedTuple, NoReturn
 
+from meshd.daemon.settings import Internet
 from meshd.store.keyslot import Keys
 
 _MODES = {"announce": [], "listen": ["--listen-only"], "off": ["--no-mdns"]}
@@ -25,8 +26,8 @@ _SIZE_MAX = 4096  # bytes that fit into any pipe before it is read
 
 class Start(NamedTuple):
     """`keys`: an empty key of `log` starts locked. `listen`: HOST:PORTs, or none, and then `port` is preferred if it is
-    not 0. `idle_lock_min` and `receipts` as in `settings`. `control`: the descriptor of a control socket that listens
-    already."""
+    not 0. `idle_lock_min`, `receipts` and `internet` as in `settings`. `control`: the descriptor of a control socket
+    that listens already."""
 
     keys: Keys
     encrypted: bool
@@ -35,6 +36,7 @@ class Start(NamedTuple):
     port: int = 0
     control: int | None = None
     receipts: bool = False
+    internet: Internet = Internet()
 
     def __repr__(self) -> str:
         return "Start(…)"  # as Keys: no traceback or log line may give them away
@@ -58,5 +60,8 @@ class Start(NamedTuple):
     def taken(cls, descriptor: int) -> "Start":
         """What `become` wrote."""
         with open(descriptor, "rb") as pipe:
-            (carry, log), encrypted, listen, *rest = json.loads(pipe.read(_SIZE_MAX))
-        return cls(Keys(bytes.fromhex(carry), bytes.fromhex(log)), encrypted, tuple(listen), *rest)
+            (carry, log), encrypted, listen, *rest, internet = json.loads(pipe.read(_SIZE_MAX))
+        probes, domestic, dark_after_s = internet
+        keys = Keys(bytes.fromhex(carry), bytes.fromhex(log))
+        looking = Internet(tuple(probes), tuple(domestic), dark_after_s)
+        return cls(keys, encrypted, tuple(listen), *rest, looking)

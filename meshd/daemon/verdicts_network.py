@@ -60,6 +60,20 @@ def discovery(daemon: DaemonFacts) -> Check:
     return fine(name, "works")
 
 
+def internet(daemon: DaemonFacts) -> Check:
+    """How much of the internet the daemon sees. That there is none is no fault: meshd is made for it."""
+    name = "internet"
+    if not daemon.status:
+        return unknown(name, "the daemon does not run")
+    told = daemon.status.get("internet")
+    if told is None:
+        advice = "switch NetworkManager's connectivity check on, or name probes: docs/internet.md"
+        return unknown(name, "nobody on this laptop looks for it, so a blackout would not be noticed", advice)
+    if told["state"] == "full":
+        return fine(name, f"there since {told['since']}")
+    return remark(name, f"{told['state']} since {told['since']}", "mesh internet says who sees what")
+
+
 # --- multicast ---
 
 

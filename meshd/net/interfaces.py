@@ -38,7 +38,8 @@ _MULTICAST = 0x1000 if sys.platform == "linux" else 0x8000
 _SIOCGIFFLAGS = 0x8913 if sys.platform == "linux" else 0xC0206911
 
 # <linux/netlink.h>, <linux/rtnetlink.h>
-_RTMGRP = 0x1 | 0x10 | 0x100  # links, IPv4 addresses, IPv6 addresses
+LINKS_AND_ADDRESSES = 0x1 | 0x10 | 0x100  # RTMGRP: links, IPv4 addresses, IPv6 addresses
+ROUTES = 0x40 | 0x400  # RTMGRP: IPv4 routes, IPv6 routes
 _NEWLINK, _DELLINK, _NEWADDR, _DELADDR = 16, 17, 20, 21
 _HEAD = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _LINK = struct.Struct("=BxHiII")  # family, type, index, flags, change
@@ -154,7 +155,7 @@ async def watch(on_change: OnChange) -> None:
     time, and where only addresses came, went or became ready.
     """
     try:
-        kernel = _open_netlink()
+        kernel = open_netlink(LINKS_AND_ADDRESSES)
     except OSError:  # not on Linux, or a sandbox forbids it
         await _poll(on_change)
         return
@@ -162,7 +163,7 @@ async def watch(on_change: OnChange) -> None:
         known = snapshot()  # after the socket listens, so that nothing falls between
         on_change(known, frozenset())
         while True:
-            told = await _receive(kernel)
+            told = await receive(kernel)
             if told == []:
                 continue
             before, known = known, snapshot()
@@ -173,25 +174,26 @@ async def watch(on_change: OnChange) -> None:
                 told = []
             with trio.move_on_after(DEBOUNCE_S):
                 while True:
-                    told = (told or []) + (await _receive(kernel) or [])
+                    told = (told or []) + (await receive(kernel) or [])
             before, known = known, snapshot()
             on_change(known, changed_networks(before, known, told or []))
 
 
-def _open_netlink() -> trio.socket.SocketType:
+def open_netlink(groups: int) -> trio.socket.SocketType:
+    """A socket on which the kernel tells of changes. OSError where there is no such thing."""
     family = getattr(socket, "AF_NETLINK", None)
     if family is None:
         raise OSError(errno.EAFNOSUPPORT, "no netlink here")
     kernel = socket.socket(family, socket.SOCK_RAW, 0)
     try:
-        kernel.bind((0, _RTMGRP))
+        kernel.bind((0, groups))
     except OSError:
         kernel.close()
         raise
     return trio.socket.from_stdlib_socket(kernel)
 
 
-async def _receive(kernel: trio.socket.SocketType) -> list[Told] | None:
+async def receive(kernel: trio.socket.SocketType) -> list[Told] | None:
     """What one datagram says; None when the kernel had more to say than we took in, so that anything may
     be."""
     try:

@@ -19,7 +19,8 @@ envelopes go first is an index: sealed ones (a relay can tell them from public o
 the longest life left, then the newest arrivals, whose pages are at hand.
 
 The network key and the addresses typed in by the user are here as well, since a locked node needs them to find
-peers; and the time, so that a clock that went back while the daemon was off is noticed.
+peers; and the time, so that a clock that went back while the daemon was off is noticed; and what it saw of the
+internet (`remembered`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,8 +29,9 @@ from pathlib import Path
 from meshd.envelope import TYPE_PUBLIC
 from meshd.errors import CallerError, Code
 from meshd.ids import envelope_key, key_hour
-from meshd.store import shares
+from meshd.store import remembered, shares
 from meshd.store.db import Database, marks, slices
+from meshd.store.remembered import Remembered
 from meshd.store.shares import Shares
 
 _MIGRATIONS = (
@@ -45,6 +47,7 @@ _MIGRATIONS = (
     shares.SCHEMA,
     ("ALTER TABLE network ADD COLUMN erased_hour INTEGER NOT NULL DEFAULT 0",),
     ("DROP INDEX envelope_id", "CREATE INDEX envelope_id ON envelope (substr(id, 1, 8), kind)"),
+    remembered.SCHEMA,
 )
 _EVICTED, _PUBLIC, _SEALED = range(3)  # kinds: the highest is the first to go
 _PUBLIC_TYPE = bytes((TYPE_PUBLIC,))  # the third byte of an envelope
@@ -83,9 +86,11 @@ class Carry:
                 )
             ((self.network_key, self.network_kind, self._seen_ms, self.erased_hour),) = rows
             self.shares = Shares(database)
-            self._read_last()
+            self._recall()
 
-    def _read_last(self) -> None:
+    def _recall(self) -> None:
+        """Read what is kept in memory, at opening and after a rollback."""
+        self._internet = remembered.read(self._database)
         found = self._database.read("SELECT seq FROM sqlite_sequence WHERE name = 'envelope'")
         self._last: int = found[0][0] if found else 0
 
@@ -235,6 +240,17 @@ class Carry:
         self._database.write("UPDATE network SET erased_hour = ?", (hour,))
         self.erased_hour = hour
 
+    # --- the internet ---
+
+    def internet(self) -> Remembered:
+        """What was noted of the internet."""
+        return self._internet
+
+    def note_internet(self, internet: Remembered) -> None:
+        """Note it, with the next commit."""
+        remembered.write(self._database, internet)
+        self._internet = internet
+
     # --- addresses that the user typed in ---
 
     def addresses(self) -> list[str]:
@@ -263,7 +279,7 @@ class Carry:
         """Forget what was written since the last commit."""
         self._database.rollback()
         self.shares.forget()
-        self._read_last()
+        self._recall()
 
     def close(self) -> None:
         """Forget what was not committed and let go of the file."""

@@ -21,7 +21,7 @@ from tests.memory import found_in_memory
 PASSPHRASE = "seven herons at dusk"
 # What a locked daemon does answer: what says nothing of its owner's, and what goes on carrying.
 ANSWERED = {
-    *("status", "lock", "unlock", "panic", "down", "sync", "clock.confirm"),
+    *("status", "internet", "lock", "unlock", "panic", "down", "sync", "clock.confirm"),
     *("peer.list", "peer.add", "peer.drop", "peer.ping", "bundle.export", "bundle.import"),
 }
 SAMPLES = {"limit": 5, "cursor": 0, "subscription": 1, "wait": False, "timeout": 1, "missing": False}

@@ -1,0 +1,33 @@
+"""`mesh internet`: how much of the internet this laptop sees, and who says so."""
+
+from collections.abc import Iterator
+
+import click
+
+from cli.client import Document
+from cli.commands import command
+from cli.console import Console
+from cli.inert import inert
+from cli.text import local_time
+
+
+@command("internet", example="mesh internet --json")
+def internet(console: Console) -> None:
+    """Shows how much of the internet this laptop sees, and whether that counts as dark."""
+    console.show(console.call("internet"), lines)
+
+
+def lines(document: Document) -> Iterator[str]:
+    """The state, why it is dark or not, and what each source says."""
+    state = document["state"]
+    since = f" since {local_time(document['since'])}" if document["since"] else ""
+    yield f"internet   {click.style(inert(state or 'unknown'), bold=True)}{since}"
+    dark = f"yes, since {local_time(document['dark_since'])}" if document["dark"] else "no"
+    yield f"dark       {click.style(dark, fg='red' if document['dark'] else None)}"
+    yield inert(f"because    {document['reason']}")
+    if document["last_seen"] and state not in ("full", "domestic"):
+        yield f"last seen  {local_time(document['last_seen'])}"
+    for one in document["observations"]:
+        detail = f": {one['detail']}" if one["detail"] else ""
+        when = f", since {local_time(one['since'])}" if one["since"] else ""
+        yield inert(f"{one['source']:9}  {one['found']}{detail}{when}")
