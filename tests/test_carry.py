@@ -9,6 +9,7 @@ from meshd.errors import CallerError, Code
 from meshd.ids import envelope_key
 from meshd.store.carry import _MIGRATIONS, Carry
 from meshd.store.db import VALUES_MAX, Database
+from meshd.store.remembered import Remembered
 
 KEY = b"c" * 32
 HOUR = 500_000
@@ -50,6 +51,21 @@ def test_left_in_the_middle_of_being_made(path: Path) -> None:
     with pytest.raises(CallerError) as caught:
         Carry(path, KEY, durable=False)
     assert caught.value.code is Code.invalid
+
+
+def test_the_internet_is_remembered_once_committed(carry: Carry, path: Path) -> None:
+    assert carry.internet() == Remembered()
+    noted = Remembered("local", 4, 3, 2, 5)
+    carry.note_internet(noted)
+    assert carry.internet() == noted
+    carry.rollback()
+    assert carry.internet() == Remembered()
+    carry.note_internet(noted._replace(state="full"))
+    carry.note_internet(noted)
+    carry.commit()
+    again = reopened(carry, path)
+    assert again.internet() == noted
+    again.close()
 
 
 def test_arrival_is_counted_across_commits_and_restarts(carry: Carry, path: Path) -> None:

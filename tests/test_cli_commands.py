@@ -11,6 +11,7 @@ import pytest
 
 from cli import console
 from cli.root import run
+from cli.text import local_time
 from meshd.errors import CallerError, Code
 from meshd.limits import BODY_SIZE_MAX
 from tests.cli_script import CHANNELS, GAP, ID, PEERS, POST, READ, STATUS, Asked, Script, answer_with
@@ -275,3 +276,34 @@ def test_watching_shows_the_status_until_ctrl_c(script: Any, capsys: Any, monkey
     assert run(["status", "--watch", "--json"]) == 130
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [STATUS] * 3
     assert naps == [1.0] * 3 and len(asked) == 3
+
+
+# --- the internet ---
+
+INTERNET: dict[str, Any] = {
+    "v": 1, "state": "local", "since": "2026-11-22T13:04:00Z", "dark": True, "dark_since": "2026-11-22T13:09:00Z",
+    "reason": "the internet is gone, and was here within seven days", "last_seen": "2026-11-22T13:04:00Z",
+    "observations": [
+        {"source": "routes", "found": "a way out", "detail": "", "since": None},
+        {"source": "system", "found": "nothing", "detail": "not \x1b answered", "since": "2026-11-22T13:04:00Z"},
+    ],
+    "attested_by": [],
+}  # fmt: skip
+
+
+def test_internet_says_what_is_seen_and_by_whom(script: Any, capsys: Any) -> None:
+    gone, dark = local_time(INTERNET["since"]), local_time(INTERNET["dark_since"])
+    asked = script({"internet": INTERNET})
+    assert run(["internet"]) == 0 and asked == [("internet", {})]
+    assert capsys.readouterr().out.splitlines() == [
+        f"internet   local since {gone}",
+        f"dark       yes, since {dark}",
+        "because    the internet is gone, and was here within seven days",
+        f"last seen  {gone}",
+        "routes     a way out",
+        f"system     nothing: not \\x1b answered, since {gone}",
+    ]
+    nobody = {"state": None, "since": None, "dark": False, "dark_since": None, "last_seen": None}
+    script({"internet": {**INTERNET, **nobody, "reason": "nobody looks", "observations": []}})
+    assert run(["internet"]) == 0
+    assert capsys.readouterr().out == "internet   unknown\ndark       no\nbecause    nobody looks\n"

@@ -107,6 +107,7 @@ def test_keys_go_through_a_pipe_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     for start in (
         OPEN,
         LOCKED._replace(listen=("10.0.0.1:4040", "[::1]:4040"), idle_lock_min=5, port=4040, receipts=True),
+        OPEN._replace(internet=settings.Internet(("a.example:1",), ("https://b.example", "c.example:2"), 60)),
     ):
         start.become("/home/oak", "listen")
         *words, descriptor = became.pop()

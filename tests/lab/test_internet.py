@@ -74,6 +74,11 @@ def seen(client: Client) -> Any:
     return client.call("internet")["state"]
 
 
+def said(client: Client) -> dict[str, str]:
+    """The details of what each source says."""
+    return {one["source"]: one["detail"] for one in client.call("internet")["observations"]}
+
+
 def is_dark(client: Client) -> bool:
     return bool(client.call("internet")["dark"])
 
@@ -117,7 +122,7 @@ def test_an_uplink_taken_away_behind_a_router_that_stays(street: Street) -> None
     after = client.call("internet")
     assert (after["dark_since"], after["since"]) == (before["dark_since"], before["since"])
     street.set_route(there=False)  # on another network without a way out it stays dark
-    wait_until(lambda: "not tried" in client.call("internet")["observations"][-1]["detail"])
+    wait_until(lambda: "not tried" in said(client)["probes"])
     assert is_dark(client)
     street.set_route(there=True)
     street.set_place(ABROAD, there=True)
