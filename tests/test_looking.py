@@ -124,7 +124,14 @@ async def test_where_the_kernel_tells_nothing_the_ways_are_looked_at(
 
     found = [OUT, OUT, IN, IN, OUT, OUT]
     monkeypatch.setattr(interfaces, "open_netlink", no_netlink)
-    monkeypatch.setattr(ways, "look", lambda: found.pop(0) if len(found) > 1 else found[0])
+
+    def look() -> WayOut:
+        if len(found) == 3:
+            found.pop()
+            raise OSError  # no descriptor is left, for a moment
+        return found.pop(0) if len(found) > 1 else found[0]
+
+    monkeypatch.setattr(ways, "look", look)
     heard: list[WayOut] = []
     nursery.start_soon(ways.watch, heard.append)
     await trio.sleep(60)

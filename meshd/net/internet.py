@@ -25,8 +25,7 @@ async def watch(
     rng: random.Random,
     bus: str = networkmanager.SYSTEM_BUS,
 ) -> None:
-    """For ever; `pause_s` is between two rounds of probes while all is well. Raises OSError if interfaces can't be
-    watched."""
+    """For ever; `pause_s` is between two rounds of probes while all is well."""
     way = WayOut(False, False)
     changed = trio.Event()
     told: Looked | None = None

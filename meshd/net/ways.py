@@ -11,6 +11,7 @@ we look every few seconds.
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 
@@ -38,30 +39,35 @@ def _is_routed(family: socket.AddressFamily, host: str) -> bool:
 
 
 async def watch(say: Callable[[WayOut], None]) -> None:
-    """Call `say` at once, then whenever it changed; for ever. Raises OSError."""
+    """Call `say` at once, then whenever it changed; for ever, whatever the system refuses."""
+    kernel: trio.socket.SocketType | None = None
+    known: WayOut | None = None
     try:
-        kernel = interfaces.open_netlink(interfaces.LINKS_AND_ADDRESSES | interfaces.ROUTES)
-    except OSError:  # not on Linux, or a sandbox forbids it
-        await _poll(say)
-        return
-    with kernel:
-        known = look()  # after the socket listens, so that nothing falls between
-        say(known)
         while True:
-            await interfaces.receive(kernel)
-            with trio.move_on_after(interfaces.DEBOUNCE_S):
-                while True:
-                    await interfaces.receive(kernel)
-            before, known = known, look()
-            if known != before:
-                say(known)
+            found = known
+            with suppress(OSError):  # descriptors may be short for a moment
+                found = look()
+            if found is not None and found != known:
+                known = found
+                say(found)
+            kernel = await _wait(kernel)
+    finally:
+        if kernel is not None:
+            kernel.close()
 
 
-async def _poll(say: Callable[[WayOut], None]) -> None:
-    known = look()
-    say(known)
-    while True:
+async def _wait(kernel: trio.socket.SocketType | None) -> trio.socket.SocketType | None:
+    """Wait until something may have changed; where the kernel tells us the next time, None if it does not."""
+    try:
+        if kernel is None:
+            return interfaces.open_netlink(interfaces.LINKS_AND_ADDRESSES | interfaces.ROUTES)
+        await interfaces.receive(kernel)
+        with trio.move_on_after(interfaces.DEBOUNCE_S):
+            while True:
+                await interfaces.receive(kernel)
+        return kernel
+    except OSError:  # not on Linux, a sandbox forbids it, or descriptors are short
+        if kernel is not None:
+            kernel.close()
         await trio.sleep(interfaces.POLL_S)
-        before, known = known, look()
-        if known != before:
-            say(known)
+        return None
