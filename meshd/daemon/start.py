@@ -60,8 +60,10 @@ class Start(NamedTuple):
     def taken(cls, descriptor: int) -> "Start":
         """What `become` wrote."""
         with open(descriptor, "rb") as pipe:
-            (carry, log), encrypted, listen, *rest, internet = json.loads(pipe.read(_SIZE_MAX))
+            keys, encrypted, listen, idle_min, port, control, receipts, internet = json.loads(
+                pipe.read(_SIZE_MAX)
+            )
+        carry, log = map(bytes.fromhex, keys)
         probes, domestic, dark_after_s = internet
-        keys = Keys(bytes.fromhex(carry), bytes.fromhex(log))
         looking = Internet(tuple(probes), tuple(domestic), dark_after_s)
-        return cls(keys, encrypted, tuple(listen), *rest, looking)
+        return cls(Keys(carry, log), encrypted, tuple(listen), idle_min, port, control, receipts, looking)
