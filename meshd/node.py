@@ -88,7 +88,7 @@ class Node:
         receipts: bool = False,
         dark_after_s: int = DARK_AFTER_S,
     ) -> None:
-        """`log` is None while it is locked: all but reading and posting goes on. `receipts`: whether senders hear of us."""
+        """`log` is None while locked: all but reading and posting goes on. `receipts`: whether senders hear of us."""
         self.carry, self.log = carry, log
         self._rng, self._entropy, self._verify_many, self._receipts = rng, entropy, verify_many, receipts
         self._psk = link_psk(carry.network_key)
