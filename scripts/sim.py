@@ -58,7 +58,10 @@ def main(arguments: list[str]) -> int:
             failed += _away(scenario, range(first, first + chosen.seeds))
             continue
         for seed in range(first, first + chosen.seeds):
-            failed += not (_direct if isinstance(scenario, Direct) else _one)(name, scenario, seed)
+            if isinstance(scenario, Direct):
+                failed += not _direct(name, scenario, seed)
+            else:
+                failed += not _one(name, scenario, seed)
     if failed:
         print(f"{failed} of {len(names) * chosen.seeds} runs failed")
     return 1 if failed else 0
