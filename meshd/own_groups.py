@@ -208,7 +208,11 @@ class OwnGroups:
         if anchor is None:
             return
         if not {me, own.row.inviter} <= set(anchor.identities()):
+            others = sorted(dag.held.keys() - {own.row.anchor})
             self.forget(own, now)  # an invitation by who is not there, or for others
+            for id in others:
+                self._log.groups.want(id)  # with a group's history, keys of epochs before us come first
+            self._sealing.look_again()
             return
         if not own.row.is_accepted:
             if own.is_direct:
