@@ -21,6 +21,7 @@ import select
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 
 from stranger import Stranger, signed_post
 
@@ -36,6 +37,7 @@ ANNOUNCED = 100_000  # likewise, when each is announced
 AT_ONCE = 150  # envelopes in one give: 64 KiB
 PIECE = 128  # references in one have
 NICE = 19
+HOST = "127.0.2.1"  # it dials from there: who else is on this machine has other addresses
 
 
 class Flood:
@@ -54,8 +56,9 @@ class Flood:
 
     def dial(self) -> Stranger:
         """A new link."""
+        stranger = Stranger(self._address, self._network_key, HOST)
         self.links += 1
-        return Stranger(self._address, self._network_key)
+        return stranger
 
     def next_give(self, fresh: int) -> msg.Give:
         """The next of the junk."""
@@ -100,19 +103,31 @@ class Flood:
 
     def redial(self) -> None:
         """As many as are taken, and then again."""
-        while not self.is_over():
-            stranger = self.dial()
+
+        def push(stranger: Stranger) -> None:
             for _ in range(PUSH_BURST * RECEIVED_FACTOR // AT_ONCE):
                 stranger.say(self.next_give(1))
-            stranger.close()
+
+        self._again_and_again(push)
 
     def forged(self) -> None:
         """One, and then again."""
         raw = signed_post("forged", forged=True).raw
-        while not self.is_over():
-            stranger = self.dial()
+
+        def give(stranger: Stranger) -> None:
             self.given += stranger.is_refused(raw)
-            stranger.close()
+
+        self._again_and_again(give)
+
+    def _again_and_again(self, act: Callable[[Stranger], None]) -> None:
+        """Over a new link each time; a daemon that hangs up, or takes none, is dialled again."""
+        while not self.is_over():
+            try:
+                stranger = self.dial()
+            except (OSError, PeerError):
+                continue
+            with closing(stranger), suppress(OSError, PeerError):
+                act(stranger)
 
 
 def main(how: str, address: str, network_key: str) -> None:

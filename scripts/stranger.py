@@ -1,36 +1,43 @@
 """A link to a daemon from somebody who holds the network key and keeps to no rule: for benchmarks and attacks.
 
 It speaks the real protocol over a real socket through the same `Session` as the product, so that whatever it does
-wrong it does wrong on purpose. Times out after ten seconds of silence.
+wrong it does wrong on purpose. Times out after ten seconds of silence. The kernel notes when bytes came (Linux), so
+that a stranger who is slow to read does not blame the daemon for it.
 """
 
 import os
 import select
 import socket
+import struct
 import time
 
 from meshd import codec, crypto, envelope, post
 from meshd.envelope import Envelope
 from meshd.errors import PeerError
 from meshd.ids import link_psk, post_id
-from meshd.limits import ENVELOPE_SIZE_MAX, MESSAGE_SIZE_MAX, READ_SIZE_MAX
+from meshd.limits import ENVELOPE_SIZE_MAX, MESSAGE_SIZE_MAX
 from meshd.proto import message as msg
 from meshd.proto.session import Session, State
 
 _TIMEOUT_S = 10
+_READ_SIZE = 16 * 1024  # a frame: the kernel's note is of the last of the bytes that are read at once
+_SO_TIMESTAMPNS = 35  # Linux: each read tells when its bytes came, as seconds and nanoseconds since 1970
 
 
 class Stranger:
     """An open session with the daemon at `address` (`HOST:PORT`), or with the one that dialled us."""
 
-    def __init__(self, far: str | socket.socket, network_key: bytes) -> None:
+    def __init__(self, far: str | socket.socket, network_key: bytes, host: str = "") -> None:
+        """`host`: whose address it dials from, if not that which the system chooses."""
+        self.read_s = 0.0  # when what was read last had come, wall seconds
         if isinstance(far, str):
-            host, port = far.rsplit(":", 1)
-            self.socket = socket.create_connection((host, int(port)))
+            there, port = far.rsplit(":", 1)
+            self.socket = socket.create_connection((there, int(port)), _TIMEOUT_S, (host, 0))
         else:
             self.socket = far
         self.socket.settimeout(_TIMEOUT_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self.session = Session(
             dialled=isinstance(far, str),
             static=crypto.x25519_keypair(crypto.fresh(os.urandom, 32)),
@@ -72,9 +79,13 @@ class Stranger:
         return heard
 
     def _read(self) -> bytes:
-        content = self.socket.recv(READ_SIZE_MAX)
+        content, notes, _, _ = self.socket.recvmsg(_READ_SIZE, 64)
         if not content:
             raise ConnectionError("closed")
+        for _, kind, note in notes:
+            if kind == _SO_TIMESTAMPNS:
+                seconds, nanoseconds = struct.unpack("qq", note)
+                self.read_s = seconds + nanoseconds / 1e9
         return content
 
     def is_refused(self, raw: bytes) -> bool:
