@@ -67,6 +67,7 @@ class Door:
         node = self._node
         return slots.Slot(
             link,
+            node.addresses[link].host,
             node.sessions[link],
             usefulness=node.exchange.usefulness(link),
             asked_for=node.peers.is_typed(link),

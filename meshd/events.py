@@ -51,7 +51,7 @@ class BytesReceived:
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """A link's outbox fell below OUTBOX_FILL_SIZE (sent once after each SendBytes that left it empty enough)."""
+    """A link's outbox is below OUTBOX_FILL_SIZE, and half as much or more was sent on it since this was last said."""
 
     link: int
 

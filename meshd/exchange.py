@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from meshd import codec
 from meshd.errors import PeerError
-from meshd.events import Effect, Now, Rest
+from meshd.events import Effect, Now
 from meshd.giving import Giving
 from meshd.ids import REFERENCE_SIZE, key_reference
+from meshd.ingress import Ingress
 from meshd.intake import Intake
 from meshd.limits import (
     ANNOUNCED_MAX,
@@ -51,11 +52,10 @@ from meshd.proto.message import (
     Want,
     pieces,
 )
-from meshd.proto.rates import Inflow
 from meshd.proto.receipts import Receipts
 from meshd.proto.reconcile import Difference, Initiator, respond
 from meshd.proto.rounds import Rounds
-from meshd.proto.slices import Given, Slices
+from meshd.proto.slices import Given
 from meshd.proto.tree import Tree
 from meshd.store.carry import Carry
 
@@ -82,7 +82,6 @@ class Exchange:
         now: Now,
     ) -> None:
         self._carry, self._keyset, self._intake, self._send = carry, keyset, intake, send
-        self._emit = emit
         self._rng = rng
         self.rounds = Rounds(rng, now.mono_ms)
         self.keyed = KeyedRounds(keyset, send, rng)
@@ -91,11 +90,7 @@ class Exchange:
         self._wanted = Wanted()
         self.giving = Giving(carry, self.rounds, send)
         self._outflows = self.giving.outflows
-        self._inflows: dict[int, Inflow] = {}
-        self._slices = Slices()
-        self._resting: set[int] = (
-            set()
-        )  # links that are not read, because what they gave is not looked at yet
+        self.ingress = Ingress(emit)
         self._told: dict[int, Holding] = {}  # what our hello said, until the session is open
         self._floors: dict[int, int] = {}  # the floor hour that each peer last told
         self.receipts = Receipts(keyset)
@@ -118,10 +113,10 @@ class Exchange:
         count, fingerprint = len(self._keyset) - first, self._keyset.fingerprint(first, len(self._keyset))
         return Holding(floor_hour, count, fingerprint)
 
-    def greet(self, link: int, now: Now) -> Hello:
-        """Our hello for a link; what comes from now on is for it too, once its session is open."""
+    def greet(self, link: int, host: str, now: Now) -> Hello:
+        """Our hello for a link to that host; what comes from now on is for it too, once its session is open."""
         self._outflows[link] = Outflow(now.mono_ms)
-        self._inflows[link] = Inflow(now.mono_ms)
+        self.ingress.opened(link, host, now)
         self.tree.opened(link)
         told = self._told[link] = self.holding(now)
         wall_hour = now.wall_ms // HOUR_MS if now.synced else 0
@@ -144,14 +139,12 @@ class Exchange:
     def recognised(self, link: int) -> None:
         """A contact is behind this link: more may come, and go, unasked."""
         self._outflows[link].bucket.widen(CONTACT_FACTOR)
-        self._inflows[link].bucket.widen(CONTACT_FACTOR)
+        self.ingress.recognised(link)
 
     def closed(self, link: int, now: Now) -> None:
         """A session is gone, with all that was queued for it."""
         self._outflows.pop(link, None)
-        self._inflows.pop(link, None)
-        self._slices.closed(link)
-        self._resting.discard(link)
+        self.ingress.closed(link, now)
         self._told.pop(link, None)
         self._floors.pop(link, None)
         self.tree.closed(link)
@@ -166,22 +159,24 @@ class Exchange:
 
     def receive(self, link: int, message: Message, via: str, now: Now) -> None:
         """Act on a message of an open session; PeerError closes its link."""
-        self._slices.heard(link, now.mono_ms)
+        self.ingress.heard(link, now)
         match message:
             case Reconcile(answer=0):
                 self._question(link, message, now)
             case Reconcile():
                 self._answer(link, message, now)
             case Keyed():
-                self._inflows[link].expect(now.mono_ms)
+                self.ingress.expect(link, now)
                 self._found(link, self.keyed.receive(link, message, now.mono_ms), now)
             case Have(fresh, references):
                 self._have(link, fresh, references, now)
             case Want(ids):
                 self._outflows[link].want(codec.chop(ids, SHORT_ID_SIZE, REFERENCES_MAX), now.mono_ms)
-            case Give(fresh, envelopes):
-                raws = self._inflows[link].admit(fresh, envelopes, now.mono_ms)
-                self._take(link, self._slices.first(link, Given(fresh, raws, via), now.mono_ms), now)
+            case Give(fresh):
+                self._take(link, self.ingress.given(link, message, via, now), now)
+                if fresh and self.tree.is_eager(link) and not self.ingress.may_push(link, now):
+                    self.tree.silence(link)  # what it pushes is lost, and it may not know that
+                    self._send(link, Push(0))
             case Gone(ids):
                 for short in codec.chop(ids, SHORT_ID_SIZE, REFERENCES_MAX):
                     if self._wanted.gone(short, link):
@@ -195,10 +190,10 @@ class Exchange:
         """Take in what a link gave, and pass it on."""
         if not given.raws:
             return
-        pushed, inflow = given.pushed, self._inflows[link]
+        pushed = given.pushed
         taken = self._intake.take(given.raws, given.via, now)
-        if taken.new and inflow.is_expected(now.mono_ms):
-            inflow.expect(now.mono_ms)  # more of what was asked for may follow
+        if taken.new:
+            self.ingress.brought(link, now)
         self.received += len(taken.new)
         self._brought[link] += len(taken.new)
         fresh: list[tuple[int, bytes]] = []
@@ -240,15 +235,17 @@ class Exchange:
             by_link.setdefault(link, []).append(short)
         for link, ids in by_link.items():
             asked = self._want(link, ids, ANNOUNCED_MAX, now.mono_ms + ANSWER_MS, now)
-            if any(map(self._announced.is_fresh, asked)) and self.tree.graft(link):
+            fresh = any(map(self._announced.is_fresh, asked)) and self.ingress.may_push(link, now)
+            if fresh and self.tree.graft(link):
                 self._send(link, Push(1))
 
     def _want(self, link: int, ids: list[bytes], most: int, deadline_ms: int, now: Now) -> list[bytes]:
         """Ask for those of `ids` that nobody is being asked for; returns them."""
         timely = [short for short in ids if not self._intake.is_untimely(short, now)]
         asked = self._wanted.ask(timely, link, most, deadline_ms)
+        if asked:
+            self.ingress.wanted(link, len(asked), now)
         for piece in pieces(asked):
-            self._inflows[link].expect(now.mono_ms)
             self._send(link, Want(piece))
         return asked
 
@@ -279,7 +276,7 @@ class Exchange:
             return
         answer = respond(self._keyset, question.floor_hour, question.payload, RECONCILE_FRAME_SIZE)
         if len(answer) > 1:
-            self._inflows[link].expect(now.mono_ms)
+            self.ingress.expect(link, now)
         if question.key_count > count and len(answer) > 1:
             self.rounds.taking_in(link, now.mono_ms)
         self._send(link, Reconcile(1, question.round, self.floor_hour(now), count, answer))
@@ -303,16 +300,17 @@ class Exchange:
         need = [identity[:SHORT_ID_SIZE] for identity in found.need]
         self._want(link, need, WANTS_MAX, now.mono_ms + WANTED_MS, now)
 
-    def tick(self, now: Now) -> list[tuple[int, str]]:
-        """Begin the rounds that are due, answer who had to wait, and look up some of what was asked for. Returns the
-        links to close, and why: what waited is only now seen to be malformed."""
+    def tick(self, now: Now, *, all_heard: bool) -> list[tuple[int, str]]:
+        """Begin the rounds that are due and answer who had to wait. If `all_heard`, because whatever had come from any
+        link was handled before, it is the turn of what can wait: a slice of what was given, and of what was asked for.
+        Returns the links to close, and why: what waited is only now seen to be malformed."""
         wrong = []
-        if (waited := self._slices.end_event()) is not None:
+        if all_heard and (waited := self.ingress.turn(now)) is not None:
             try:
                 self._take(*waited, now)
             except PeerError as error:
                 wrong.append((waited[0], str(error)))
-        self._let_rest()
+        self.ingress.let_rest(now)
         if self._announced.again(self._wanted.expired(now.mono_ms), now.mono_ms):
             self.rounds.all_due(now.mono_ms)  # what was announced and never came may be had elsewhere
         self._want_announced(now)
@@ -329,20 +327,13 @@ class Exchange:
         for link in self.keyed.due(now.mono_ms):
             if not self._on_the_way(link):
                 self.keyed.begin(link, max(self.floor_hour(now), self._floors[link]))
-        self.giving.tick(now)
+        self.giving.tick(now, all_heard=all_heard)
         return wrong
-
-    def _let_rest(self) -> None:
-        """Have links read no more, or read on, as what they gave is looked at."""
-        for link in self._inflows:
-            if (link in self._slices) != (link in self._resting):
-                self._resting ^= {link}
-                self._emit(Rest(link, link in self._resting))
 
     @property
     def unfinished(self) -> bool:
         """Whether `tick` has more to do at once."""
-        return self.giving.unfinished or bool(self._slices)
+        return self.giving.unfinished
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do, in monotonic milliseconds."""
@@ -351,7 +342,7 @@ class Exchange:
             self._wanted.next_deadline(),
             self._announced.next_deadline(),
         ]
-        deadlines += [self.keyed.next_deadline(), self.giving.next_deadline()]
+        deadlines += [self.keyed.next_deadline(), self.giving.next_deadline(), self.ingress.next_deadline()]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     @property

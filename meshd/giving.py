@@ -1,16 +1,19 @@
 """Giving: what goes out to each open link, as it has room for it.
 
 The rule: what waits for a link waits as references and arrival sequences; bodies are read from carry only when the link
-has room, so that a slow link costs ids and no memory. What the peer fetches because it was announced instead of pushed
-goes first, then what is fresh, and at last, oldest arrival first, what the peer asked for or was shown to lack
+has room, so that a slow link costs ids and no memory. What is fresh goes first, then what the peer fetches because it
+was announced instead of pushed, and at last, oldest arrival first, what the peer asked for or was shown to lack
 (protocol.md, "Exchange", "Rates").
+
+All but what is fresh can wait: BULK_SIZE of it goes out, one give a link, before all links have their say again, and
+who was given some waits until the others were.
 """
 
 from collections.abc import Callable
 
 from meshd import codec
 from meshd.events import Now
-from meshd.limits import BULK_GIVES_MAX, GIVE_SIZE_MAX, LOOK_UP_BUDGET
+from meshd.limits import BULK_SIZE, GIVE_SIZE_MAX, LOOK_UP_BUDGET
 from meshd.proto.gossip import Outflow
 from meshd.proto.message import FRESH, LATE, Give, Gone, Have, Message, pieces
 from meshd.proto.rounds import Rounds
@@ -26,15 +29,20 @@ class Giving:
     def __init__(self, carry: Carry, rounds: Rounds, send: Callable[[int, Message], None]) -> None:
         self._carry, self._rounds, self._send = carry, rounds, send
         self.outflows: dict[int, Outflow] = {}
-        self._bulk_left = BULK_GIVES_MAX  # of this event
+        self._bulk_left = BULK_SIZE  # bytes, until all links had their say again
+        self._served: set[int] = set()  # links that were given some, while others wait for it
         self.sent = 0  # envelopes
 
-    def tick(self, now: Now) -> None:
-        """An event ends: some bulk may be given in it, and the next slice of what some link asked for is looked up. It
-        is given when all is found, in the order of arrival."""
-        self._bulk_left = BULK_GIVES_MAX
+    def tick(self, now: Now, *, all_heard: bool) -> None:
+        """An event ends. If `all_heard`, some bulk may be given again, and the next slice of what some link asked for
+        is looked up. It is given when all is found, in the order of arrival."""
         for outflow in self.outflows.values():
             outflow.forget_unwanted(now.mono_ms)
+        if not all_heard:
+            return
+        if self._bulk_left > 0:
+            self._served.clear()  # nobody waits
+        self._bulk_left = BULK_SIZE
         for link, outflow in self.outflows.items():
             if outflow.asked:
                 ids = [outflow.asked.popleft() for _ in range(min(LOOK_UP_BUDGET, len(outflow.asked)))]
@@ -42,12 +50,12 @@ class Giving:
                 outflow.owe(found)
                 for piece in pieces(absent):
                     self._send(link, Gone(piece))
-                break  # one slice an event, whoever it is for
+                break  # one slice, whoever it is for
 
     @property
     def unfinished(self) -> bool:
         """Whether there is more to look up, or to give to a link that has room, at once."""
-        return not self._bulk_left or any(outflow.asked for outflow in self.outflows.values())
+        return bool(self._served) or any(outflow.asked for outflow in self.outflows.values())
 
     def next_deadline(self) -> int | None:
         """When something is to be told to a link, in monotonic milliseconds."""
@@ -74,41 +82,39 @@ class Giving:
         outflow = self.outflows.get(link)
         if outflow is None:
             return False
-        if outflow.fetched and self._bulk_left:
-            self._bulk_left -= 1
+        if outflow.fresh and (self._push(link, outflow, now) or self._tell(link, outflow, now)):
+            return True
+        if self._bulk_left <= 0 or link in self._served:
+            return False
+        if outflow.fetched:
             fetched = outflow.fetched.first(_FETCHED_BATCH)
             left = set(self._give(link, sorted(sequence for _, sequence in fetched)))
             for reference, sequence in fetched:
                 if sequence not in left:
                     outflow.fetched.discard(reference)
             return True
-        if outflow.fresh and (self._push(link, outflow, now) or self._tell(link, outflow, now)):
-            return True
         # A round of several steps finds what is lacking bit by bit: its order is known when the round is through.
         found_all = not outflow.asked and not self._rounds.is_open(link)
-        if found_all and self._bulk_left and (owed := outflow.next_owed(_BATCH)):
-            self._bulk_left -= 1
+        if found_all and (owed := outflow.next_owed(_BATCH)):
             outflow.owe(self._give(link, owed))
             return True
         return False
 
     def _push(self, link: int, outflow: Outflow, now: Now) -> bool:
         """Give the next fresh ones unasked, as many as the rate allows; False if it allows none."""
-        if not outflow.may_push(now.mono_ms):
-            return False
         fitting: list[bytes] = []
         size = 0
-        while outflow.fresh:
-            _, sequence = outflow.fresh.peek()
+        while (source := outflow.next_push(now.mono_ms)) is not None:
+            _, sequence = outflow.fresh.peek(source)
             read = self._carry.read([sequence])  # one by one, as they are few: the rate sees to that
             raw = read[0][1] if read else b""  # carry lacks it by now
-            if not outflow.fresh.fits(len(raw)):
+            if not outflow.fresh.fits(source, len(raw)):
                 continue
             if fitting and size + len(raw) + 2 > GIVE_SIZE_MAX:
                 break
-            if raw and not outflow.bucket.allow([len(raw)], now.mono_ms):
+            if raw and not outflow.bucket.take(source, len(raw), now.mono_ms):
                 break
-            outflow.fresh.take(len(raw))
+            outflow.fresh.take(source, len(raw))
             if raw:
                 fitting.append(raw)
                 size += len(raw) + 2
@@ -136,7 +142,9 @@ class Giving:
                 left = sequences[sequences.index(sequence) :]
                 break
             fitting.append(raw)
+        self._served.add(link)
         if fitting:
+            self._bulk_left -= sum(map(len, fitting))
             self.sent += len(fitting)
             self._send(link, Give(0, codec.join(fitting)))
         return left

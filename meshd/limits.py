@@ -221,8 +221,10 @@ INDEX_SLICE_MAX = 512  # posts indexed for search in one event: about 8 ms
 INDEX_SLICE_SIZE = 128 * 1024  # … or, when they are long, until there was so much text
 INDEX_QUIET_MS = 250  # no new post for so long: time to index those that came
 INDEX_LATEST_MS = 10_000  # it never gets quiet: a search would wait too long
-BULK_GIVES_MAX = 4  # gives of what was asked for made in one event, all links together: a few milliseconds
-LOOK_UP_BUDGET = 2048  # ids looked up for one link in one event: about 4 ms
+BULK_SIZE = (
+    64 * 1024
+)  # bytes of what was asked for that go out before all links have their say: a millisecond
+LOOK_UP_BUDGET = 256  # ids looked up for one link, likewise
 STEP_BUDGET = 256  # posts a long step handles before it asks for a Wake
 
 # Bundles
@@ -243,7 +245,10 @@ EAGER_MIN = 3  # eager links that a duplicate leaves alone: with fewer, every la
 ANNOUNCE_MS = 20  # what an announcement waits for others to go with it; fresh ones only if others just went
 GRAFT_MS = 60  # what is announced has so long to come by itself: a few hops of a LAN
 ANSWER_MS = 1_000  # after this, the next of those who announced it is asked
-SLICE_MAX = 32  # envelopes of bulk looked at in one event while others speak: about 3 ms
+SLICE_MAX = 16  # envelopes of one link that are looked at before all others have their say: 2 ms
+SLICE_MS = (
+    20  # from one slice to the next with LINKS_MAX links, less with fewer: half of our time is the others'
+)
 LIVELY_MS = 1_000  # a link that said something so lately is kept waiting no longer than that
 FRESH_MAX = (
     16_384  # fresh envelopes of one ingress link that wait for one other: ids, 2 MB; a round brings the rest
@@ -256,8 +261,11 @@ TURN_SIZE = (
 PUSH_MINUTE = 60  # envelopes a minute that one link may push unasked: more than a lively channel has
 PUSH_SIZE_MINUTE = 2 * 1024 * 1024  # bytes a minute, likewise; a bucket holds as many
 PUSH_BURST = 300  # envelopes that a full bucket holds
+PUSH_PARTS = 4  # what came from one link takes so much of what is left of the bucket of another, and no more
 CONTACT_FACTOR = 10  # times as much of all three where a contact is behind the link
 RECEIVED_FACTOR = 2  # how much more the receiver's bucket holds: a stream that stalls delivers at once
+OVER_RATE_MS = 250  # who gives more than it may is not read for so long: what is dropped costs time too
+SPENT_MAX = 1024  # links that ended whose buckets are kept until they are full again: those of ten minutes
 LATE_MAX = 256  # of one ingress, announced instead of pushed and not there yet: 50 ms of taking in
 
 # What is asked for

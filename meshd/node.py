@@ -48,6 +48,7 @@ from meshd.events import (
     SendBytes,
     Sighting,
     Stopping,
+    Wake,
 )
 from meshd.exchange import Exchange
 from meshd.hlc import Clock
@@ -201,13 +202,14 @@ class Node:
                 self.close_all(msg.BYE_DONE, "this laptop is shutting down")
                 if not self.room.is_full:
                     self.upkeep.note_time()
-        self._go_on(self._now)
+        self._go_on(self._now, is_wake=isinstance(event, Wake))
 
-    def _go_on(self, now: Now) -> None:
-        """What is due after every event: long steps, deadlines, dials, and filling the links."""
+    def _go_on(self, now: Now, *, is_wake: bool) -> None:
+        """What is due after every event: long steps, deadlines, dials, and filling the links. Wake comes after whatever
+        else had happened by then, so nobody waits behind what is done only then."""
         if not self.room.is_full:
             self.upkeep.go_on(now)
-        for link, wrong in self.exchange.tick(now):
+        for link, wrong in self.exchange.tick(now, all_heard=is_wake):
             self.hang_up(link, wrong)
         for link, session in list(self.sessions.items()):
             if now.mono_ms >= session.next_deadline() and (reason := session.tick(now.mono_ms)) is not None:
@@ -283,7 +285,7 @@ class Node:
         """Hello, and tags by which contacts know us."""
         session = self.sessions[link]
         tags = self.recognition.greet(link, session.handshake_hash, dialled=session.dialled)
-        return self.exchange.greet(link, self._now), tags
+        return self.exchange.greet(link, self.addresses[link].host, self._now), tags
 
     def _on_bytes(self, event: BytesReceived) -> None:
         link, now = event.link, self._now

@@ -16,9 +16,9 @@ def sent(turns: Turns, size_max: int, sizes: dict[int, int]) -> list[int]:
     """The sources of what goes until so many bytes are gone, each source's envelopes being of one size."""
     order = []
     while turns and size_max > 0:
-        source = turns.peek()[0][0]
-        if turns.fits(sizes[source]):
-            turns.take(sizes[source])
+        source = turns.sources()[0]
+        if turns.fits(source, sizes[source]):
+            turns.take(source, sizes[source])
             size_max -= sizes[source]
             order.append(source)
     return order
@@ -72,8 +72,9 @@ def test_each_goes_once_in_its_source_s_order_unless_it_need_not(
             turns.discard(fresh(source, sequence + 1)[-1][0])
     gone: dict[int, list[int]] = {source: [] for source in range(4)}
     while turns:
-        reference, sequence = turns.peek()
-        if turns.fits(5_000):
-            turns.take(5_000)
+        source = turns.sources()[0]
+        reference, sequence = turns.peek(source)
+        if turns.fits(source, 5_000):
+            turns.take(source, 5_000)
             gone[reference[0]].append(sequence)
     assert gone == waiting

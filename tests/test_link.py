@@ -76,7 +76,7 @@ async def test_bytes_cross_in_order_and_are_coalesced(pair: tuple[Side, Side, in
     far.links.send(far_link, b"back")
     far.links.flush()
     assert await near.received(4) == b"back"
-    await near.until(Drained)
+    assert not near.of(Drained), "for so little nobody waits for room"
 
 
 async def test_more_than_the_kernel_takes_arrives_whole(pair: tuple[Side, Side, int, int]) -> None:
@@ -91,10 +91,11 @@ async def test_more_than_the_kernel_takes_arrives_whole(pair: tuple[Side, Side, 
             near.links.send(near_link, bytes((left,)) * limits.OUTBOX_FILL_SIZE)
 
     near.answer = fill
-    near.links.send(near_link, b"-")
+    first = limits.OUTBOX_FILL_SIZE // 2
+    near.links.send(near_link, bytes(first))
     near.links.flush()
-    content = await far.received(1 + 64 * limits.OUTBOX_FILL_SIZE)
-    assert content[1 :: limits.OUTBOX_FILL_SIZE] == bytes(range(63, -1, -1))
+    content = await far.received(first + 64 * limits.OUTBOX_FILL_SIZE)
+    assert content[first :: limits.OUTBOX_FILL_SIZE] == bytes(range(63, -1, -1))
     assert all(len(event.content) <= limits.READ_SIZE_MAX for event in far.of(BytesReceived))
 
 
@@ -140,7 +141,7 @@ async def test_a_peer_that_stops_reading_is_closed(
         side.links.dial(Address(*silent.getsockname()))
         link = (await side.until(LinkOpened)).link
         side.answer = lambda event: type(event) is Drained and side.links.send(link, bytes(1 << 18))
-        side.links.send(link, b"-")
+        side.links.send(link, bytes(limits.OUTBOX_FILL_SIZE // 2))
         side.links.flush()
         assert (await side.until(LinkClosed)).reason == "it stopped reading"
 

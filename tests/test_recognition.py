@@ -235,7 +235,10 @@ def test_a_contact_may_push_ten_times_as_much(table: Table) -> None:
     add(oak, elm)
     add(elm, oak)
     ours, theirs = link(oak, elm)
-    out, into = oak.node.exchange.giving.outflows[ours].bucket, elm.node.exchange._inflows[theirs].bucket
+    out, into = (
+        oak.node.exchange.giving.outflows[ours].bucket,
+        elm.node.exchange.ingress.inflows[theirs].bucket,
+    )
     now_ms = table.now().mono_ms
     assert out.allow([1] * 100_000, now_ms) == PUSH_BURST * CONTACT_FACTOR
     assert into.allow([1] * 100_000, now_ms) == PUSH_BURST * CONTACT_FACTOR * RECEIVED_FACTOR

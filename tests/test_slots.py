@@ -28,15 +28,26 @@ def links(dialled: int, accepted: int, *, age_ms: int = LASTING_MS, asked_for: b
     made = []
     for number, session in enumerate(sessions(dialled, accepted)):
         session.since_ms = NOW_MS - age_ms
-        made.append(Slot(number, session, number, asked_for, False))
+        made.append(Slot(number, f"10.0.0.{number}", session, number, asked_for, False))
     return made
 
 
-def new(*, dialled: bool = False, is_contact: bool = False) -> Slot:
+def new(*, dialled: bool = False, is_contact: bool = False, host: str = "10.0.1.1") -> Slot:
     """The link that comes."""
     (session,) = sessions(int(dialled), int(not dialled))
     session.since_ms = NOW_MS
-    return Slot(99, session, 0, False, is_contact)
+    return Slot(99, host, session, 0, False, is_contact)
+
+
+def test_who_dials_again_puts_out_a_link_of_its_own_host_or_none() -> None:
+    assert making_room(links(3, INBOUND_MAX), new(host="10.0.0.7"), NOW_MS) == (True, 7)
+    young = links(3, INBOUND_MAX)
+    young[7].session.since_ms = NOW_MS
+    assert making_room(young, new(host="10.0.0.7"), NOW_MS) == (False, None)
+    assert making_room(young, new(), NOW_MS) == (True, 3), "while others find a place"
+    assert making_room(young, new(host="10.0.0.1"), NOW_MS) == (True, 3), (
+        "we dialled that host: it has no place of ours"
+    )
 
 
 def test_few_all_link_to_each_other_and_many_dial_so_many_that_they_are_one_mesh() -> None:

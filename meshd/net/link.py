@@ -12,8 +12,9 @@ read is ever in progress. A link that rests is not read, so that its peer waits.
 Writing: `send` appends to the link's outbox, and `flush` (once after all effects of an event) hands the
 outboxes to the kernel in as few calls as possible. What the kernel does not take, the link's writer sends
 later. Once the outbox is below OUTBOX_FILL_SIZE the core is told, from the writer's task and not from
-`flush`, so that other links get their turn between two fillings. An outbox over OUTBOX_SIZE_MAX, or one
-that does not move for SEND_STALL_MS, closes the link: the core never waits for a peer.
+`flush`, so that other links get their turn between two fillings; not for each short message, but when half of
+OUTBOX_FILL_SIZE was appended since it was last told, because it goes by that and not by our outbox. An outbox over
+OUTBOX_SIZE_MAX, or one that does not move for SEND_STALL_MS, closes the link: the core never waits for a peer.
 
 Closing: LinkClosed comes exactly once for every LinkOpened, and after CloseLink no bytes of that link are
 handed on. A close that flushes sends the outbox, then a FIN, and reads until the peer's FIN for at most
@@ -51,11 +52,17 @@ class _Link:
         self.outbox: deque[bytes | memoryview] = deque()
         self.outbox_size = 0
         self.filled = trio.Event()  # set: the writer has something to do
-        self.owes_drained = False  # something was appended since the core was last told of room
+        self.untold_size = 0  # bytes that were appended since the core was last told of room
         self.awake = trio.Event()  # set: it may be read
         self.awake.set()
         self.scope = trio.CancelScope()
         self.reason = ""  # not empty: it is closing, and nothing more is handed on or taken
+
+    @property
+    def owes_drained(self) -> bool:
+        """Whether the core is to be told that there is room."""
+        told_at, room_at = limits.OUTBOX_FILL_SIZE // 2, limits.OUTBOX_FILL_SIZE
+        return self.untold_size >= told_at and self.outbox_size < room_at
 
     def send_now(self) -> None:
         """Give the kernel what it takes. Raises OSError if the stream is broken."""
@@ -108,7 +115,7 @@ class Links:
             return
         if not link.outbox_size:
             self._unsent.append(link)
-        link.owes_drained = True
+        link.untold_size += len(content)
         link.outbox.append(content)
         link.outbox_size += len(content)
 
@@ -122,7 +129,8 @@ class Links:
                 link.send_now()
             except OSError as error:
                 self._close(link, f"sending failed: {error.strerror}")
-            link.filled.set()
+            if link.outbox or link.owes_drained:
+                link.filled.set()
 
     def close(self, number: int, reason: str, flush: bool) -> None:
         """Close a link, after its outbox is sent if `flush`."""
@@ -270,8 +278,8 @@ class Links:
             else:
                 await link.filled.wait()
                 link.filled = trio.Event()
-            if link.owes_drained and not link.reason and link.outbox_size < limits.OUTBOX_FILL_SIZE:
-                link.owes_drained = False
+            if link.owes_drained and not link.reason:
+                link.untold_size = 0
                 self._on_event(Drained(link.number))
 
 

@@ -43,9 +43,9 @@ class Turns:
                 self._drop_empty(source)
                 return
 
-    def peek(self) -> tuple[Reference, int]:
-        """The reference and sequence of what is next, wherever it came from."""
-        return next(iter(next(iter(self._queues.values())).items()))
+    def peek(self, source: int) -> tuple[Reference, int]:
+        """The reference and sequence of what is next of one source."""
+        return next(iter(self._queues[source].items()))
 
     def sources(self) -> list[int]:
         """All that something waits of, whose turn it is first."""
@@ -61,18 +61,17 @@ class Turns:
         rows = zip_longest(*queues)
         return list(islice((each for row in rows for each in row if each is not None), most))
 
-    def fits(self, size: int) -> bool:
-        """Whether what `peek` shows may go in this turn, if it has so many bytes; else the next source has its turn."""
-        source = next(iter(self._queues))
+    def fits(self, source: int, size: int) -> bool:
+        """Whether what `peek` shows, of so many bytes, may go in this turn of its source; else others are next."""
         if self._credits[source] >= size:
             return True
         self._credits[source] += TURN_SIZE
         self._queues.move_to_end(source)
         return False
 
-    def take(self, size: int) -> None:
+    def take(self, source: int, size: int) -> None:
         """Take out what `peek` shows, which fits."""
-        source, queue = next(iter(self._queues.items()))
+        queue = self._queues[source]
         self._credits[source] -= size
         del queue[next(iter(queue))]
         self._drop_empty(source)

@@ -10,8 +10,9 @@ An announced envelope that is not here has GRAFT_MS to come by itself. Then it i
 it, and if that one does not give it within ANSWER_MS, from the next.
 
 What may not be pushed, because the rate is used up (`rates`), is announced as *late*: it will not come by itself, so
-that it is wanted at once. LATE_MAX of each source may be on the way, and while any is, all that follows is late too, or
-it would overtake them. A peer that says nothing of those of one source for ANSWER_MS does not want them.
+that it is wanted at once. LATE_MAX of each source may be on the way, and while any is, all that follows of that source
+is late too, or it would overtake them. A peer that says nothing of those of one source for ANSWER_MS does not want
+them.
 
 What a link is still to be given waits as arrival sequences in carry, never as bytes: fresh ones first, in turns of the
 links they came from (`fair`), then, oldest arrival first, what it asked for or was shown to lack
@@ -27,7 +28,7 @@ from heapq import heappop, heappush
 from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, OWED_MAX
 from meshd.proto.fair import Reference, Turns
 from meshd.proto.message import LATE
-from meshd.proto.rates import Bucket
+from meshd.proto.rates import SharedBucket
 
 Short = bytes  # the first 16 bytes of an envelope id
 
@@ -45,7 +46,7 @@ class Outflow:
 
     def __init__(self, mono_ms: int) -> None:
         self.is_open = False  # the peer's hello has come
-        self.bucket = Bucket(mono_ms)
+        self.bucket = SharedBucket(mono_ms)
         self.fresh = Turns()
         self.asked: deque[Short] = deque()  # ids whose arrival sequences are not looked up yet
         self.announce_ms: int | None = None  # when something is to be announced
@@ -100,9 +101,12 @@ class Outflow:
         for source in [each for each, late in self._late.items() if mono_ms >= late.told_ms + ANSWER_MS]:
             del self._late[source]
 
-    def may_push(self, mono_ms: int) -> bool:
-        """Whether the next fresh one may be given unasked."""
-        return not self._late and not self.bucket.is_empty(mono_ms)
+    def next_push(self, mono_ms: int) -> int | None:
+        """The source whose next fresh one may be given unasked."""
+        for source in self.fresh.sources():
+            if source not in self._late and self.bucket.has_for(source, mono_ms):
+                return source
+        return None
 
     def next_late(self, mono_ms: int) -> list[Reference]:
         """Take out the next fresh ones, to be told of instead: of each source, unless enough of it are on the way."""

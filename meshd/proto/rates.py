@@ -3,16 +3,35 @@
 The rule: a bucket for each link and direction. It holds PUSH_BURST envelopes and PUSH_SIZE_MINUTE bytes, and fills up
 again by PUSH_MINUTE envelopes and PUSH_SIZE_MINUTE bytes a minute. Whoever sends and finds it empty announces instead
 and says that it will not push, and what is then wanted was asked for. Whoever receives more than that drops it before
-looking at it, and remembers nothing: an honest sender sends no more, and what is dropped may come by a round. Since a
-stream that stalls delivers in one moment what was sent over many, the receiver's bucket holds RECEIVED_FACTOR as much.
+looking at it, and remembers nothing: an honest sender sends no more, and what is dropped may come by a round. It reads
+nothing of that link for OVER_RATE_MS besides. Since a stream that stalls delivers in one moment what was sent over
+many, the receiver's bucket holds RECEIVED_FACTOR as much. A link that follows another to the same host goes on with its
+bucket.
 
-What was asked for, or shown to lack by a round, is not rated: what bounds that is room (protocol.md, "Rates").
+What is pushed over one link came from several. One that brings much must not use up what others might push: it takes a
+part of what is left, 1 / PUSH_PARTS at most, and what it took is forgotten by halves, a minute each. Own posts may take
+all.
+
+What was asked for, or shown to lack by a round, is not rated: what bounds that is room. As many are taken for asked for
+as were wanted and did not come; which they are is not looked at, as that would cost more than dropping them
+(protocol.md, "Rates").
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 from meshd import codec
-from meshd.limits import PUSH_BURST, PUSH_MINUTE, PUSH_SIZE_MINUTE, RECEIVED_FACTOR, ROUND_MS
+from meshd.limits import (
+    OVER_RATE_MS,
+    PUSH_BURST,
+    PUSH_MINUTE,
+    PUSH_PARTS,
+    PUSH_SIZE_MINUTE,
+    RECEIVED_FACTOR,
+    ROUND_MS,
+    SPENT_MAX,
+)
+from meshd.proto.fair import OWN
 
 _MINUTE_MS = 60_000
 
@@ -38,6 +57,11 @@ class Bucket:
         self._fill(mono_ms)
         return self._count < 1 or self._size < 1
 
+    def is_full(self, mono_ms: int) -> bool:
+        """Whether it holds as much as a new one."""
+        self._fill(mono_ms)
+        return self._count == self._count_max and self._size == self._size_max
+
     def allow(self, sizes: Sequence[int], mono_ms: int) -> int:
         """How many of the first of these envelopes may pass; they count as passed."""
         self._fill(mono_ms)
@@ -58,26 +82,92 @@ class Bucket:
         )
 
 
+class SharedBucket(Bucket):
+    """What may be pushed over one link, divided among the links it came from, and ourselves."""
+
+    def __init__(self, mono_ms: int) -> None:
+        super().__init__(mono_ms)
+        self._taken: Counter[int] = Counter()  # by source, lately
+        self._halved_ms = mono_ms
+
+    def has_for(self, source: int, mono_ms: int) -> bool:
+        """Whether anything of this source may pass."""
+        if mono_ms >= self._halved_ms + _MINUTE_MS:
+            self._halved_ms = mono_ms
+            self._taken = Counter({each: count // 2 for each, count in self._taken.items() if count > 1})
+        if self.is_empty(mono_ms):
+            return False
+        return source == OWN or self._count > self._taken[source] * (PUSH_PARTS - 1)
+
+    def take(self, source: int, size: int, mono_ms: int) -> bool:
+        """Whether an envelope of this source passes; it counts as passed."""
+        passes = self.has_for(source, mono_ms) and bool(self.allow([size], mono_ms))
+        self._taken[source] += passes
+        return passes
+
+
 class Inflow:
     """What one link gives us: how much of it unasked, and whether anything else is expected of it."""
 
-    def __init__(self, mono_ms: int) -> None:
-        self.bucket = Bucket(mono_ms, RECEIVED_FACTOR)
-        self._expected_ms = mono_ms  # until then, what is not pushed was asked for
+    def __init__(self, bucket: Bucket, mono_ms: int) -> None:
+        """`bucket`: a new one, or that of a link that ended (`Spent`)."""
+        self.bucket = bucket
+        self.rests_ms = mono_ms  # until then, it is not to be read: it gave more than it may
+        self._wanted = 0  # envelopes that were asked for by their ids and did not come, until …
+        self._wanted_ms = mono_ms
+        self._lacking_ms = mono_ms  # until then, what is not pushed may be what a round showed us to lack
+
+    def want(self, count: int, mono_ms: int) -> None:
+        """So many were wanted from this link."""
+        self._wanted = self._left(mono_ms) + count
+        self._wanted_ms = mono_ms + ROUND_MS
 
     def expect(self, mono_ms: int) -> None:
-        """Something was wanted from this link, or a round showed that it has what we lack, or it brought some."""
-        self._expected_ms = mono_ms + ROUND_MS
+        """A round showed that this link has what we lack: it may give that, whatever it is."""
+        self._lacking_ms = mono_ms + ROUND_MS
 
-    def is_expected(self, mono_ms: int) -> bool:
-        """Whether what is not pushed may be what was asked for."""
-        return mono_ms < self._expected_ms
+    def brought(self, mono_ms: int) -> None:
+        """Some of what was asked for was new: more may follow."""
+        if self._left(mono_ms):
+            self._wanted_ms = mono_ms + ROUND_MS
+        if mono_ms < self._lacking_ms:
+            self.expect(mono_ms)
 
     def admit(self, pushed: int, envelopes: bytes, mono_ms: int) -> list[bytes]:
         """The envelopes of a give that are to be looked at. PeerError if they are cut, as far as that is looked at."""
-        if not pushed and self.is_expected(mono_ms):
+        if not pushed and mono_ms < self._lacking_ms:
             return codec.split(envelopes)
-        if self.bucket.is_empty(mono_ms):
-            return []
-        raws = codec.split(envelopes)
-        return raws[: self.bucket.allow(list(map(len, raws)), mono_ms)]
+        wanted = 0 if pushed else self._left(mono_ms)
+        raws = [] if not wanted and self.bucket.is_empty(mono_ms) else codec.split(envelopes)
+        asked = min(wanted, len(raws))
+        self._wanted -= asked
+        allowed = asked + self.bucket.allow(list(map(len, raws[asked:])), mono_ms)
+        if not raws or allowed < len(raws):
+            self.rests_ms = mono_ms + OVER_RATE_MS
+        return raws[:allowed]
+
+    def _left(self, mono_ms: int) -> int:
+        if mono_ms >= self._wanted_ms:
+            self._wanted = 0
+        return self._wanted
+
+
+class Spent:
+    """The buckets of links that ended, by host, until they would be full again: who dials anew goes on with what was
+    left. There may be many laptops behind one address, so it holds one for each link that ended and not one for all."""
+
+    def __init__(self) -> None:
+        self._buckets: list[tuple[str, Bucket]] = []  # those that ended first, first
+
+    def keep(self, host: str, bucket: Bucket, mono_ms: int) -> None:
+        """A link to this host ended."""
+        self._buckets = [each for each in self._buckets if not each[1].is_full(mono_ms)]
+        self._buckets = [*self._buckets, (host, bucket)][-SPENT_MAX:]
+
+    def bucket(self, host: str, mono_ms: int) -> Bucket:
+        """For a new link to this host."""
+        for place, (other, bucket) in enumerate(self._buckets):
+            if other == host:
+                del self._buckets[place]
+                return bucket
+        return Bucket(mono_ms, RECEIVED_FACTOR)

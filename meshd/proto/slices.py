@@ -1,15 +1,18 @@
 """Slices: what links gave and is not looked at yet.
 
-The rule: while other links speak, so many envelopes are looked at in one event and no more (SLICE_MAX), of one link
-after the other; the rest of what a link gave waits, and meanwhile nothing more is read of that link (effect Rest). So
-who gives much, asked for or not, keeps nobody waiting for longer than a slice. When no other link has said anything
-for LIVELY_MS there is nobody to keep waiting, and all is looked at at once, which costs fewer commits.
+The rule: while other links speak, so many envelopes of one link are looked at at once (SLICE_MAX) and no more. The rest
+waits for a turn, and meanwhile nothing more is read of that link. A turn is one slice, of one link after the other,
+when all that had arrived from any link by then has been seen. Whatever is taken in is passed on to each of the links,
+which costs more than taking it in, so turns are further apart the more links there are: SLICE_MS in a full house. So
+who gives much, asked for or not, keeps nobody waiting for longer than a slice, and never has all of our time.
+
+When no other link has said anything for LIVELY_MS there is nobody to keep waiting, and all is looked at at once.
 """
 
-from collections import deque
+from collections import Counter, deque
 from typing import NamedTuple
 
-from meshd.limits import LIVELY_MS, SLICE_MAX
+from meshd.limits import LINKS_MAX, LIVELY_MS, SLICE_MAX, SLICE_MS
 
 
 class Given(NamedTuple):
@@ -26,7 +29,9 @@ class Slices:
     def __init__(self) -> None:
         self._waiting: dict[int, deque[Given]] = {}  # by link, whose turn it is first
         self._heard_ms: dict[int, int] = {}
-        self._left = SLICE_MAX  # of this event
+        self._looked_at: Counter[int] = Counter()  # by link, at once, since …
+        self._since_ms = 0
+        self._turn_ms = 0  # of the last turn
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -47,17 +52,24 @@ class Slices:
         """What is to be looked at now; the rest waits."""
         if link not in self._waiting and not self._is_lively(link, mono_ms):
             return given
-        now = 0 if link in self._waiting else self._left
-        self._left -= min(now, len(given.raws))
+        if mono_ms - self._since_ms >= SLICE_MS:
+            self._since_ms = mono_ms
+            self._looked_at.clear()
+        now = 0 if link in self._waiting else SLICE_MAX - self._looked_at[link]
+        self._looked_at[link] += min(now, len(given.raws))
         if later := given.raws[now:]:
-            self._waiting.setdefault(link, deque()).append(given._replace(raws=later))
+            queue = self._waiting.setdefault(link, deque())
+            if queue and queue[-1].pushed == given.pushed:
+                later = queue.pop().raws + later
+            queue.append(given._replace(raws=later))
         return given._replace(raws=given.raws[:now])
 
-    def end_event(self) -> tuple[int, Given] | None:
-        """At the end of an event: a slice of what waits, unless one was looked at in it."""
-        fresh_event, self._left = self._left == SLICE_MAX, SLICE_MAX
-        if not self._waiting or not fresh_event:
+    def turn(self, mono_ms: int) -> tuple[int, Given] | None:
+        """All links had their say: a slice of what waits and the link that gave it, if it is time for one."""
+        deadline_ms = self.next_deadline()
+        if deadline_ms is None or mono_ms < deadline_ms:
             return None
+        self._turn_ms = mono_ms
         link = next(iter(self._waiting))
         queue = self._waiting.pop(link)
         given = queue.popleft()
@@ -66,6 +78,12 @@ class Slices:
         if queue:
             self._waiting[link] = queue
         return link, given._replace(raws=given.raws[:SLICE_MAX])
+
+    def next_deadline(self) -> int | None:
+        """When `turn` has something."""
+        if not self._waiting:
+            return None
+        return self._turn_ms + SLICE_MS * len(self._heard_ms) // LINKS_MAX
 
     def _is_lively(self, link: int, mono_ms: int) -> bool:
         return any(

@@ -7,8 +7,10 @@ useful, and never goes for one. Few laptops all link to each other: below LINKS_
 
 A link that has no room takes the place of the least useful of its own kind: the one over which the fewest envelopes
 came first lately, and of equals the younger one. Links that are too young to judge stay, and those the user asked for.
-What was dialled although there were links enough (to find those we never meet) takes a place in the same way, from
-LINKS_EASY links on, so that others find us with room to spare (protocol.md, "Who dials").
+A stranger who dials us from a host that has a link already takes the place of that host's or none, or who dials again
+and again would put out all others. What was dialled although there were links enough (to find those we never meet)
+takes a place in the same way, from LINKS_EASY links on, so that others find us with room to spare (protocol.md, "Who
+dials").
 """
 
 from collections.abc import Collection, Sequence
@@ -22,6 +24,7 @@ class Slot(NamedTuple):
     """An open link, as one that may have to go."""
 
     link: int
+    host: str
     session: Session
     usefulness: int  # envelopes that came over it first, lately
     asked_for: bool  # by the user
@@ -67,6 +70,9 @@ def making_room(others: Sequence[Slot], new: Slot, mono_ms: int) -> tuple[bool, 
             for slot in strangers
             if slot.session.dialled == kind and mono_ms - slot.session.since_ms >= LASTING_MS
         ]
+        same = [slot.link for slot in others if slot.host == new.host and not slot.session.dialled]
+        if same and not dialled:
+            judged = [slot for slot in judged if slot.link in same]
     if not judged:
         return not full, None
     return True, min(judged, key=lambda slot: (slot.usefulness, -slot.session.since_ms)).link

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from meshd.events import BytesReceived, CloseLink, SendBytes
+from meshd.ids import Address
 from meshd.limits import EXPIRY_AHEAD_HOURS_MAX, OUTBOX_SIZE_MAX, READ_SIZE_MAX, WAITING_SIZE_MAX
 from meshd.proto import message as msg
 from meshd.proto.session import Session
@@ -25,7 +26,10 @@ REFERENCES = b"".join(
 def home(tmp_path: Path) -> Home:
     made = Table(tmp_path).home()
     for start in range(0, POSTS, 100):
-        giver = Stranger(made, seed=1)  # a new link each time: what one may give unasked is bounded
+        host = Address(
+            f"10.0.1.{start // 100}", 40_000
+        )  # another each time: what one may give unasked is bounded
+        giver = Stranger(made, seed=1, address=host)
         made.table.settle()
         giver.give(*[OAK.envelope(channel=PLAZA, incarnation=n) for n in range(start, start + 100)])
         made.table.cut(giver, giver.link)

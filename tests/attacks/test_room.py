@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from meshd import crypto, envelope, post
-from meshd.ids import Address, key_reference
-from meshd.limits import REPEATED_EACH_MS
+from meshd.ids import Address
+from meshd.limits import REPEATED_EACH_MS, SLICE_MAX, SLICE_MS
 from meshd.post import Text, encode_text
 from meshd.proto import message as msg
 from tests.homes import PLAZA, Home, Stranger, Table, key
 from tests.wire import HOUR, WALL_MS, Author
 
 FLOODER = Address("10.0.0.66", 40_000)
+ALL_IDS = b"\x61\0\0\2\0"  # "I have nothing, up to infinity": asks for every id
 GIVE = 100  # envelopes in one of the flooder's gives
 
 
@@ -124,14 +125,13 @@ def test_E05_who_never_had_them_asks_in_vain_and_seldom(
 
 
 def flood(home: Home, raws: list[bytes], at: Address = FLOODER) -> None:
-    """Have a stranger give all these, after it was asked for one of them: what is asked for is not rated."""
+    """Have a stranger give all these, after a round: what a round shows to be lacking is not rated."""
     flooder = Stranger(home, seed=at.port, address=at)
     home.table.settle()
-    flooder.say(msg.Have(0, key_reference(key(raws[0]))))
-    home.table.run(100)
-    assert flooder.heard(msg.Want)
+    flooder.say(msg.Reconcile(0, 1, 0, 0, ALL_IDS))
     for start in range(0, len(raws), GIVE):
         flooder.give(*raws[start : start + GIVE])
+    home.table.run(len(raws) * SLICE_MS // SLICE_MAX + 1)
     assert flooder.is_open, "it did nothing that could be held against it"
     home.table.cut(flooder, flooder.link)
     home.table.settle()
