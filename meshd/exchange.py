@@ -169,8 +169,10 @@ class Exchange:
                 self.ingress.expect(link, now)
                 self._found(link, self.keyed.receive(link, message, now.mono_ms), now)
             case Have(fresh, references):
+                self.ingress.told(link, len(references) // REFERENCE_SIZE, now)
                 self._have(link, fresh, references, now)
             case Want(ids):
+                self.ingress.told(link, len(ids) // SHORT_ID_SIZE, now)
                 self._outflows[link].want(codec.chop(ids, SHORT_ID_SIZE, REFERENCES_MAX), now.mono_ms)
             case Give(fresh):
                 self._take(link, self.ingress.given(link, message, via, now), now)

@@ -5,9 +5,10 @@ is over its rate is dropped before it is looked at; the next link to the same ho
 a contact was behind it. What it gives because it was asked for is looked at in slices while others speak
 (`proto.slices`).
 
-A link rests (effect Rest), which means that it is not read, while something that it gave waits to be looked at, and for
-OVER_RATE_MS after it gave more than it may: no honest one does, and dropping costs time too when it comes as fast as
-a network can carry it (protocol.md, "Rates", "Exchange").
+A link rests (effect Rest), which means that it is not read, while something that it gave waits to be looked at, for
+OVER_RATE_MS after it gave more than it may (no honest one does, and dropping costs time too when it comes as fast as a
+network can carry it), and for the rest of a second in which it named more envelopes than are looked up while others
+speak (protocol.md, "Rates", "Exchange").
 """
 
 from collections.abc import Callable
@@ -59,6 +60,11 @@ class Ingress:
     def heard(self, link: int, now: Now) -> None:
         """A link says something."""
         self._slices.heard(link, now.mono_ms)
+
+    def told(self, link: int, references: int, now: Now) -> None:
+        """A link named so many envelopes that it has or wants."""
+        alone = not self._slices.is_lively(link, now.mono_ms)
+        self.inflows[link].told(references, now.mono_ms, alone=alone)
 
     def given(self, link: int, give: Give, via: str, now: Now) -> Given:
         """What of a give is to be looked at now. PeerError if it is malformed, as far as that is looked at."""

@@ -79,6 +79,8 @@ OUTBOX_SIZE_MAX = 1024 * 1024  # bytes queued on one link
 OUTBOX_FILL_SIZE = 256 * 1024  # what the core adds at a time, and what it keeps a bulk outbox at
 WAITING_SIZE_MAX = 4 * 1024 * 1024  # bytes that found no room in the outbox: who still asks for more is cut
 READ_SIZE_MAX = 256 * 1024  # one read, one event, one transaction
+READ_SIZE_SHARED = 32 * 1024  # … while others are read too: references in so many bytes cost 7 ms
+SHARED_MS = 100  # another link that was read so lately is read too
 HALF_OPEN_MAX = 64  # links in the handshake, both directions
 LINKS_MAX = 16  # open links
 INBOUND_MAX = 8  # of them accepted from strangers: who floods us with links does not choose all our company
@@ -249,6 +251,7 @@ SLICE_MAX = 16  # envelopes of one link that are looked at before all others hav
 SLICE_MS = (
     20  # from one slice to the next with LINKS_MAX links, less with fewer: half of our time is the others'
 )
+REFERENCES_SECOND = 4_096  # of one link in have and want while others speak: more is not read, to save 20 ms
 LIVELY_MS = 1_000  # a link that said something so lately is kept waiting no longer than that
 FRESH_MAX = (
     16_384  # fresh envelopes of one ingress link that wait for one other: ids, 2 MB; a round brings the rest

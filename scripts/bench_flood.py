@@ -6,11 +6,11 @@ others. That is done twice, with a daemon of its own each time: in calm (`calm_p
 so that rates and caches begin alike. Times are the daemon's: from writing a post to its socket until another's socket
 had it.
 
-Of the flood (`flooder`, which tells the ways), `given` is how many the daemon read over how many `links`, and `taken`
-how many of them are in the set. `refused_us` is what one costs that is over the rate, from its bytes to its being
-dropped. All this runs on one machine, and who lacks a core waits for it: `calm_cpu` and `daemon_cpu` are what the
-daemon used of one, `neighbours_cpu` what they did under the flood, and the flooder gives way to both. `rss_mb` is by
-how much the daemon grew, of which its databases' page caches are the most.
+Of the flood (`flooder`, which tells the ways), `given` is how many the daemon read (or promises of some) over how many
+`links`, and `taken` how many of them are in the set. `refused_us` is what one costs that is over the rate, from its
+bytes to its being dropped. All this runs on one machine, and who lacks a core waits for it: `calm_cpu` and `daemon_cpu`
+are what the daemon used of one, `neighbours_cpu` what they did under the flood, and the flooder gives way to both.
+`rss_mb` is by how much the daemon grew, of which its databases' page caches are the most.
 """
 
 import json
@@ -40,7 +40,7 @@ from meshd.proto.session import Session, State
 POSTS_S = 10
 PHASE_S = 25
 DIALLING, DIALLED = 7, 8
-WAYS = ("push", "unasked", "announce", "redial", "forged")
+WAYS = ("push", "unasked", "promise", "announce", "redial", "forged")
 TIMES_GOAL = 2  # p99 under the flood, of that in calm
 REFUSED_GOAL_US = 5
 GIVES, GIVEN_AT_ONCE = 400, 150

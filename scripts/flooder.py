@@ -7,6 +7,7 @@ JSON, how many it gave, over how many links and in what time. HOW is one of
 
     push      valid envelopes, each by an author of its own, pushed as fast as the daemon reads
     unasked   the same, but not as fresh, after something was asked for: they may have been asked for too
+    promise   announced, and never given: what is wanted is not looked at
     announce  announced, and given as fast as they are wanted, as one does who has many
     redial    pushed over a new link whenever what one link may push is used up
     forged    one with a false signature, over a new link each time
@@ -29,7 +30,7 @@ from meshd import codec
 from meshd.envelope import Envelope
 from meshd.errors import PeerError
 from meshd.ids import key_reference
-from meshd.limits import LATE_MAX, PUSH_BURST, RECEIVED_FACTOR
+from meshd.limits import LATE_MAX, PUSH_BURST, RECEIVED_FACTOR, REFERENCES_MAX
 from meshd.proto import message as msg
 
 DISTINCT = 20_000
@@ -80,6 +81,14 @@ class Flood:
             pass
         while not self.is_over():
             stranger.say(self.next_give(0))
+
+    def promise(self) -> None:
+        """References that nobody has seen, of the hour of the others."""
+        stranger, hour = self.dial(), self._references[0][:4]
+        while not self.is_over():
+            said = [hour + os.urandom(16) for _ in range(REFERENCES_MAX)]
+            stranger.say(msg.Have(msg.FRESH, b"".join(said)))
+            self.given += len(said)
 
     def announce(self) -> None:
         """As many as a node may have under way, and what is wanted of them."""
@@ -137,6 +146,7 @@ def main(how: str, address: str, network_key: str) -> None:
     hows: dict[str, Callable[[], None]] = {
         "push": flood.push,
         "unasked": flood.unasked,
+        "promise": flood.promise,
         "announce": flood.announce,
         "redial": flood.redial,
         "forged": flood.forged,

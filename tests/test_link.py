@@ -99,6 +99,29 @@ async def test_more_than_the_kernel_takes_arrives_whole(pair: tuple[Side, Side, 
     assert all(len(event.content) <= limits.READ_SIZE_MAX for event in far.of(BytesReceived))
 
 
+async def test_while_another_link_is_read_less_is_read_at_once(
+    pair: tuple[Side, Side, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, far, near_link, far_link = pair
+    near.links.send(near_link, bytes(limits.READ_SIZE_MAX))
+    near.links.flush()
+    await far.received(limits.READ_SIZE_MAX)
+    assert max(len(event.content) for event in far.of(BytesReceived)) > limits.READ_SIZE_SHARED
+    monkeypatch.setattr(limits, "SHARED_MS", 60_000)
+    near.events.clear()
+    far.events.clear()
+    near.links.dial(Address("127.0.0.1", far.links.port))
+    other = (await near.until(LinkOpened)).link
+    near.links.send(other, b"hello")
+    near.links.flush()
+    await far.received(5)
+    near.links.send(near_link, bytes(limits.READ_SIZE_MAX))
+    near.links.flush()
+    await far.received(5 + limits.READ_SIZE_MAX)
+    read = [event for event in far.of(BytesReceived) if event.link == far_link]
+    assert max(len(event.content) for event in read) == limits.READ_SIZE_SHARED
+
+
 async def test_close_with_flush_delivers_the_last_words(pair: tuple[Side, Side, int, int]) -> None:
     near, far, near_link, far_link = pair
     far.links.send(far_link, b"unread when the other side closes")

@@ -6,8 +6,9 @@ and never calls back. So everything runs in one thread, and a byte passes no que
 the core.
 
 Reading: one read takes what the kernel holds, at most READ_SIZE_MAX, and makes one event (one event is one
-transaction, so batches form by themselves when the core is busy). All links share one buffer, as only one
-read is ever in progress. A link that rests is not read, so that its peer waits.
+transaction, so batches form by themselves when the core is busy). If another link was read within SHARED_MS
+it takes no more than READ_SIZE_SHARED, so that nobody waits long behind one read. All links share one buffer,
+as only one read is ever in progress. A link that rests is not read, so that its peer waits.
 
 Writing: `send` appends to the link's outbox, and `flush` (once after all effects of an event) hands the
 outboxes to the kernel in as few calls as possible. What the kernel does not take, the link's writer sends
@@ -22,6 +23,7 @@ CLOSE_MS: closing with unread bytes would make the kernel send a reset, which ca
 """
 
 import errno
+import math
 import os
 import socket
 from collections import deque
@@ -88,7 +90,9 @@ class Links:
         self._links: dict[int, _Link] = {}
         self._numbers = count(1)
         self._unsent: list[_Link] = []
-        self._buffer = bytearray(limits.READ_SIZE_MAX)
+        self._buffer = memoryview(bytearray(limits.READ_SIZE_MAX))
+        self._reader = 0  # the link that was read last, and when
+        self._reader_s = self._other_s = -math.inf  # … and when another was
         self._gone = trio.Event()  # set: a link is gone
 
     async def run(
@@ -249,7 +253,7 @@ class Links:
             await link.awake.wait()
             await trio.lowlevel.wait_readable(link.sock)
             try:
-                size = link.sock.recv_into(self._buffer)
+                size = link.sock.recv_into(self._buffer[: self._read_size(link.number)])
             except BlockingIOError:
                 continue
             except OSError as error:
@@ -257,7 +261,15 @@ class Links:
             if not size:
                 return "the stream ended"
             if not link.reason:
-                self._on_event(BytesReceived(link.number, bytes(memoryview(self._buffer)[:size])))
+                self._on_event(BytesReceived(link.number, bytes(self._buffer[:size])))
+
+    def _read_size(self, number: int) -> int:
+        """How many bytes of this link may be read at once, now that it is read."""
+        if number != self._reader:
+            self._reader, self._other_s = number, self._reader_s
+        self._reader_s = trio.current_time()
+        is_shared = self._reader_s - self._other_s < limits.SHARED_MS / 1000
+        return limits.READ_SIZE_SHARED if is_shared else limits.READ_SIZE_MAX
 
     async def _write(self, link: _Link) -> None:
         """Send what `flush` left over, and say when there is room. Every round waits for something once."""

@@ -15,6 +15,9 @@ all.
 What was asked for, or shown to lack by a round, is not rated: what bounds that is room. As many are taken for asked for
 as were wanted and did not come; which they are is not looked at, as that would cost more than dropping them
 (protocol.md, "Rates").
+
+Announcing and asking cost time too. While others speak a link may name REFERENCES_SECOND envelopes a second, and is not
+read for the rest of that second when it named more.
 """
 
 from collections import Counter
@@ -28,12 +31,14 @@ from meshd.limits import (
     PUSH_PARTS,
     PUSH_SIZE_MINUTE,
     RECEIVED_FACTOR,
+    REFERENCES_SECOND,
     ROUND_MS,
     SPENT_MAX,
 )
 from meshd.proto.fair import OWN
 
 _MINUTE_MS = 60_000
+_SECOND_MS = 1_000
 
 
 class Bucket:
@@ -116,6 +121,8 @@ class Inflow:
         self._wanted = 0  # envelopes that were asked for by their ids and did not come, until …
         self._wanted_ms = mono_ms
         self._lacking_ms = mono_ms  # until then, what is not pushed may be what a round showed us to lack
+        self._references = 0  # that it named in have and want since …
+        self._since_ms = mono_ms
 
     def want(self, count: int, mono_ms: int) -> None:
         """So many were wanted from this link."""
@@ -132,6 +139,14 @@ class Inflow:
             self._wanted_ms = mono_ms + ROUND_MS
         if mono_ms < self._lacking_ms:
             self.expect(mono_ms)
+
+    def told(self, references: int, mono_ms: int, *, alone: bool) -> None:
+        """It named so many, which takes time whatever they are; `alone` if nobody else speaks who would wait."""
+        if mono_ms >= self._since_ms + _SECOND_MS:
+            self._since_ms, self._references = mono_ms, 0
+        self._references += references
+        if self._references > REFERENCES_SECOND and not alone:
+            self.rests_ms = max(self.rests_ms, self._since_ms + _SECOND_MS)
 
     def admit(self, pushed: int, envelopes: bytes, mono_ms: int) -> list[bytes]:
         """The envelopes of a give that are to be looked at. PeerError if they are cut, as far as that is looked at."""

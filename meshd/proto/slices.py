@@ -50,7 +50,7 @@ class Slices:
 
     def first(self, link: int, given: Given, mono_ms: int) -> Given:
         """What is to be looked at now; the rest waits."""
-        if link not in self._waiting and not self._is_lively(link, mono_ms):
+        if link not in self._waiting and not self.is_lively(link, mono_ms):
             return given
         if mono_ms - self._since_ms >= SLICE_MS:
             self._since_ms = mono_ms
@@ -85,7 +85,8 @@ class Slices:
             return None
         return self._turn_ms + SLICE_MS * len(self._heard_ms) // LINKS_MAX
 
-    def _is_lively(self, link: int, mono_ms: int) -> bool:
+    def is_lively(self, link: int, mono_ms: int) -> bool:
+        """Whether any other link than this one said something lately."""
         return any(
             other != link and mono_ms - heard_ms < LIVELY_MS for other, heard_ms in self._heard_ms.items()
         )

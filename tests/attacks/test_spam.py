@@ -26,13 +26,14 @@ from meshd.limits import (
     RECEIVED_FACTOR,
     RECONCILE_JITTER_MS,
     RECONCILE_MAX_MS,
+    REFERENCES_SECOND,
     SLICE_MAX,
     SLICE_MS,
 )
 from meshd.post import Text, encode_text
 from meshd.proto import message as msg
 from tests.homes import PLAZA, Home, Stranger, Table, key
-from tests.wire import WALL_MS, Author
+from tests.wire import HOUR, WALL_MS, Author
 
 ALLOWED = PUSH_BURST * RECEIVED_FACTOR
 
@@ -288,6 +289,28 @@ def test_P01_dialling_anew_puts_out_nobody_who_dials_from_elsewhere(table: Table
         table.run(LASTING_MS // 2)
     assert sum(stranger.down is not None for stranger in honest) <= 1
     assert len(oak.open_links()) == INBOUND_MAX
+
+
+def test_P01_who_promises_much_is_not_read_for_the_rest_of_the_second_while_others_speak(
+    table: Table,
+) -> None:
+    oak = table.home()
+    flooder, honest = Stranger(oak, seed=1), Stranger(oak, seed=2)
+    promised = [
+        (HOUR + 9).to_bytes(4, "big") + number.to_bytes(16, "big") for number in range(REFERENCES_SECOND + 1)
+    ]
+    table.settle()
+    honest.say(msg.Push(1))
+    oak.effects.clear()
+    flooder.say(msg.Have(msg.FRESH, b"".join(promised[:-1])))
+    assert not oak.effects
+    flooder.say(msg.Want(promised[-1][4:]))
+    assert oak.effects == [Rest(flooder.home_link, True)]
+    table.run(1_000)
+    assert oak.effects[1:] == [Rest(flooder.home_link, False)]
+    table.run(LIVELY_MS)
+    flooder.say(msg.Have(msg.FRESH, b"".join(promised[:-1])), msg.Have(msg.FRESH, b"".join(promised[:-1])))
+    assert len(oak.effects) == 2, "nobody waits"
 
 
 def test_P03_what_is_on_its_way_late_delays_nothing_that_came_from_others(table: Table) -> None:
