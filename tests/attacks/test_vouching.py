@@ -78,14 +78,14 @@ def test_I05_what_was_said_last_stands_in_whatever_order_it_comes(
         table = Table(folder)
         oak, elm, ash = trio(table)
         apart(table, oak, elm, ash)
-        before = len(elm.raws())
+        said = []
         for remove in (False, not is_taken_back, is_taken_back):
             hours = 0 if remove else 24
             assert elm.node.vouching is not None
             hour = table.now().wall_ms // HOUR_MS
+            before = len(elm.raws())
             state(elm, vouch(kitchen(elm).channel, identity(ash), hour + hours if hours else 0))
-        said = elm.raws()[before:]
-        assert len(said) == 3
+            said.append(elm.raws()[before])  # keys may follow
         stranger = Stranger(oak, seed=5)
         table.settle()
         for place in order:
