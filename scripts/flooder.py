@@ -38,6 +38,7 @@ ANNOUNCED = 100_000  # likewise, when each is announced
 AT_ONCE = 150  # envelopes in one give: 64 KiB
 PIECE = 128  # references in one have
 NICE = 19
+CUT_S = 0.1  # in which a daemon that looks at something forged hangs up
 HOST = "127.0.2.1"  # it dials from there: who else is on this machine has other addresses
 
 
@@ -124,7 +125,11 @@ class Flood:
         raw = signed_post("forged", forged=True).raw
 
         def give(stranger: Stranger) -> None:
-            self.given += stranger.is_refused(raw)
+            stranger.say(msg.Give(1, codec.join([raw])))
+            self.given += 1
+            stranger.socket.settimeout(CUT_S)
+            while True:  # until it hangs up, or has not looked at it: that was over the rate
+                stranger.pump()
 
         self._again_and_again(give)
 
