@@ -223,9 +223,7 @@ INDEX_SLICE_MAX = 512  # posts indexed for search in one event: about 8 ms
 INDEX_SLICE_SIZE = 128 * 1024  # … or, when they are long, until there was so much text
 INDEX_QUIET_MS = 250  # no new post for so long: time to index those that came
 INDEX_LATEST_MS = 10_000  # it never gets quiet: a search would wait too long
-BULK_SIZE = (
-    64 * 1024
-)  # bytes of what was asked for that go out before all links have their say: a millisecond
+BULK_SIZE = 64 * 1024  # bytes of what was asked for that go out before all links have their say: 1 ms
 LOOK_UP_BUDGET = 256  # ids looked up for one link, likewise
 STEP_BUDGET = 256  # posts a long step handles before it asks for a Wake
 
@@ -248,10 +246,8 @@ ANNOUNCE_MS = 20  # what an announcement waits for others to go with it; fresh o
 GRAFT_MS = 60  # what is announced has so long to come by itself: a few hops of a LAN
 ANSWER_MS = 1_000  # after this, the next of those who announced it is asked
 SLICE_MAX = 16  # envelopes of one link that are looked at before all others have their say: 2 ms
-SLICE_MS = (
-    20  # from one slice to the next with LINKS_MAX links, less with fewer: half of our time is the others'
-)
-REFERENCES_SECOND = 4_096  # of one link in have and want while others speak: more is not read, to save 20 ms
+SLICE_MS = 20  # from one slice to the next with LINKS_MAX links, less with fewer: it takes half of our time
+REFERENCES_SECOND = 4_096  # named by one link in have and want while others speak: 20 ms of looking up
 LIVELY_MS = 1_000  # a link that said something so lately is kept waiting no longer than that
 FRESH_MAX = (
     16_384  # fresh envelopes of one ingress link that wait for one other: ids, 2 MB; a round brings the rest

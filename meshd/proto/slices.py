@@ -33,9 +33,6 @@ class Slices:
         self._since_ms = 0
         self._turn_ms = 0  # of the last turn
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
-
     def __contains__(self, link: int) -> bool:
         return link in self._waiting
 
