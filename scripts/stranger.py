@@ -91,13 +91,15 @@ class Stranger:
     def is_refused(self, raw: bytes) -> bool:
         """Give an envelope; whether the daemon closes the link on it."""
         self.session.send(msg.Give(1, codec.join([raw])))
+        until_s = time.monotonic() + _TIMEOUT_S
         try:
-            while True:
+            while time.monotonic() < until_s:
                 self.pump()
         except (ConnectionError, PeerError):
             return True
         except TimeoutError:
-            return False
+            pass
+        return False
 
     def close(self) -> None:
         """End the link without a bye."""
