@@ -224,7 +224,7 @@ INDEX_SLICE_SIZE = 128 * 1024  # … or, when they are long, until there was so 
 INDEX_QUIET_MS = 250  # no new post for so long: time to index those that came
 INDEX_LATEST_MS = 10_000  # it never gets quiet: a search would wait too long
 BULK_SIZE = 64 * 1024  # bytes of what was asked for that go out before all links have their say: 1 ms
-LOOK_UP_BUDGET = 512  # ids looked up for one link, likewise
+LOOK_UP_BUDGET = 800  # ids looked up for one link, likewise: 2 ms, and a frame full of those that are gone
 STEP_BUDGET = 256  # posts a long step handles before it asks for a Wake
 
 # Bundles
