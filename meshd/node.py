@@ -205,8 +205,7 @@ class Node:
         self._go_on(self._now, is_wake=isinstance(event, Wake))
 
     def _go_on(self, now: Now, *, is_wake: bool) -> None:
-        """What is due after every event: long steps, deadlines, dials, and filling the links. Wake comes after whatever
-        else had happened by then, so nobody waits behind what is done only then."""
+        """What is due after every event; and at Wake, which comes after whatever else had happened, what can wait."""
         if not self.room.is_full:
             self.upkeep.go_on(now)
         for link, wrong in self.exchange.tick(now, all_heard=is_wake):
