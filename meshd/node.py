@@ -287,13 +287,12 @@ class Node:
         return self.exchange.greet(link, self.addresses[link].host, self._now), tags
 
     def _on_bytes(self, event: BytesReceived) -> None:
-        link, now = event.link, self._now
-        session = self.sessions.get(link)
+        link, session = event.link, self.sessions.get(event.link)
         if session is None:
             return
         via = str(self.addresses[link])
         try:
-            for message in session.receive(event.content, now.mono_ms):
+            for message in session.receive(event.content, self._now.mono_ms):
                 self._on_message(link, session, message, via)
                 if link not in self.sessions:
                     return
