@@ -104,6 +104,7 @@ def test_D02_full_disk_at_every_write(tmp_path: Path) -> None:
 
 def test_D03_one_damaged_page_is_noticed(tmp_path: Path) -> None:
     for database in home(tmp_path, [f"post {number} " * 20 for number in range(60)]):
+        database._database._connection.execute("VACUUM")  # a page that is not in use holds nothing to lose
         database.close()
     whole = {name: (tmp_path / name).read_bytes() for name in ("carry", "log")}
     intact = everything(tmp_path)
