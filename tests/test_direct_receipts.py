@@ -1,5 +1,6 @@
 """Receipts on nodes: off unless wanted, in batches, late, and for nothing but own posts in that very direct."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,20 @@ def table(tmp_path: Path) -> Table:
     return Table(tmp_path)
 
 
+class Latest(random.Random):
+    """Draws the longest wait, so that nothing is late enough by chance."""
+
+    def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:
+        assert stop is not None
+        return stop - 1
+
+
 def want(*homes: Home) -> None:
-    """These send receipts from now on."""
+    """These send receipts from now on, as late as may be."""
     for home in homes:
         assert home.node.directs is not None
         home.node.directs.receipts._is_on = True
+        home.node.directs.receipts._rng = Latest()
 
 
 def delivered(home: Home) -> dict[str, bool]:

@@ -105,7 +105,9 @@ def test_status_says_what_a_seizure_shows(table: Table) -> None:
     oak, (kept, _) = plaza(table)
     said = exposed(oak)
     assert "2 public posts of others, each for 30 days" in said and "1 public post of your own" in said
-    assert "your identity and inbox, 0 contacts, 0 groups" in said and "3 envelopes carried" in said
+    assert (
+        "your identity and inbox, 0 contacts, 0 directs, 0 groups" in said and "3 envelopes carried" in said
+    )
     assert "groups and directs" not in said and "marked" not in said
     oak.ask("mark", id=kept)
     assert "1 post of all these that you marked" in exposed(oak)
