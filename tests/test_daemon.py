@@ -83,7 +83,7 @@ def test_a_home_with_a_passphrase_opens_with_it_alone(tmp_path: Path) -> None:
     assert made["encrypted"] is True and made["network"]["kind"] == "private"  # type: ignore[index]
     for args, status, code in (
         (("--passphrase-file", str(wrong)), 4, "locked"),
-        ((), 4, "locked"),
+        ((), 2, "usage"),
         (("--passphrase-fd", "77"), 2, "usage"),
     ):
         ran = meshd(home, "run", *args)
