@@ -11,6 +11,7 @@ from meshd.limits import (
     PUSH_PARTS,
     PUSH_SIZE_MINUTE,
     RECEIVED_FACTOR,
+    REFERENCES_SECOND,
     ROUND_MS,
     SPENT_MAX,
 )
@@ -129,3 +130,15 @@ def test_of_links_that_ended_so_many_are_kept_and_those_that_are_full_again_are_
     assert len(spent._buckets) == SPENT_MAX
     spent.keep("last", Bucket(0), 10 * 60_000)
     assert len(spent._buckets) == 1
+
+
+def test_a_link_rests_for_the_second_in_which_it_named_too_many_and_each_second_begins_anew() -> None:
+    inflow = Inflow(Bucket(0), 0)
+    inflow.told(REFERENCES_SECOND, 0, alone=False)
+    assert inflow.rests_ms == 0, "as many as may be"
+    inflow.told(REFERENCES_SECOND, 1000, alone=False)
+    assert inflow.rests_ms == 0, "in another second"
+    inflow.told(1, 1999, alone=True)
+    assert inflow.rests_ms == 0, "nobody has to wait"
+    inflow.told(1, 1999, alone=False)
+    assert inflow.rests_ms == 2000

@@ -36,6 +36,15 @@ def test_a_slice_at_a_time_while_others_speak_and_nothing_is_lost() -> None:
     assert looked_at[-1] == given(5, pushed=1) and 1 not in slices
 
 
+def test_what_comes_behind_what_waits_waits_too_though_nobody_speaks_any_more() -> None:
+    slices = Slices()
+    slices.heard(2, 0)
+    slices.first(1, given(SLICE_MAX + 5), 0)
+    assert slices.first(1, given(3, pushed=1), LIVELY_MS).raws == []
+    left = slices.turn(LIVELY_MS), slices.turn(LIVELY_MS + SLICE_MS)
+    assert [count(each) for each in left] == [(1, 5), (1, 3)], "in the order in which they came"
+
+
 def test_who_gives_one_by_one_has_no_more_looked_at_than_who_gives_all_at_once() -> None:
     slices = Slices()
     slices.heard(2, 0)
