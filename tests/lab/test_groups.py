@@ -1,39 +1,70 @@
-"""Five laptops in a line of namespaces: the ends and the middle are in a group, the two between only carry it.
+"""Five laptops in a line of namespaces: the ends and the middle are in a group, the two between only carry it. And the
+ends have a direct, which one begins with nothing but the other's card and the other accepts.
 
-Then the middle is removed: it goes on carrying all of it, and reads nothing new. What the carriers hold is searched for
-everything that would tell author, group or member, and for any string that two sealed envelopes share.
+Then the middle is removed: it goes on carrying all of it, and reads nothing new. What the carriers hold is searched,
+page by page, for everything that would tell author, group, member or addressee, and for any string that two sealed
+envelopes share; and everything that they know, secrets of their own and everybody's public keys, is tried as a key.
+What that opens is their own, which shows that the search finds what is there.
 """
 
-from collections.abc import Callable
-from itertools import combinations
+from collections.abc import Callable, Iterable
+from itertools import accumulate, combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.client import Client
-from meshd import envelope
+from meshd import crypto, daykeys, envelope
 from meshd.daemon.home import Home
 from meshd.daemon.init import open_home
 from meshd.envelope import Sealed
 from meshd.errors import CallerError
+from meshd.ids import direct_channel_id, inbox_channel_id
+from meshd.recognition import pair_secret
 from meshd.store import keyslot
+from tests import pages
 from tests.lab.lab import Lab, Laptop
 from tests.lab.waiting import wait_until
 
 pytestmark = pytest.mark.lab
 PATIENCE_S = 30
 STRING_SIZE = 8  # bytes that no two envelopes may share
+EXPIRY_DAYS = 9  # an envelope ends today or on one of the next eight days
 
 
-def carried(laptop: Laptop) -> list[Sealed]:
-    """The sealed envelopes in the home of a daemon that has ended."""
-    slot = keyslot.read(Path(laptop.home))
-    opened = open_home(Home(laptop.home), keyslot.parameters(slot).stretch(None), slot)
-    found = [envelope.parse(raw) for _, raw in opened.carry.after(0, 1000) if raw]
-    opened.carry.close()
-    opened.log.close()
-    return [each for each in found if isinstance(each, Sealed)]
+class Carrier:
+    """The home of a daemon that has ended, in the hands of its owner."""
+
+    def __init__(self, laptop: Laptop) -> None:
+        home, slot = Home(laptop.home), keyslot.read(Path(laptop.home))
+        stretched = keyslot.parameters(slot).stretch(None)
+        keys = keyslot.open(slot, stretched)
+        opened = open_home(home, stretched, slot)
+        found = [envelope.parse(raw) for _, raw in opened.carry.after(0, 1000) if raw]
+        self.sealed = [each for each in found if isinstance(each, Sealed)]
+        self.public, self._secret = crypto.ed25519_keypair(opened.log.seed)
+        self.secrets = {opened.log.seed, keys.carry, keys.log, *opened.log.inboxes.secrets().values()}
+        self.secrets |= {key for _, _, key in opened.log.contacts.inboxes()}
+        opened.carry.close()
+        opened.log.close()
+        self.pages = pages.plain(home.carry, keys.carry) + pages.plain(home.log, keys.log)
+
+    def opens(self, public: Iterable[bytes]) -> list[bytes]:
+        """The contents of all that opens to any secret here, what is public, or what the two make together."""
+        shared = [pair_secret(self._secret, each) for each in public if crypto.is_valid_point(each)]
+        tried = {
+            key
+            for first in (*self.secrets, *public, *shared)
+            for key in accumulate(range(EXPIRY_DAYS), lambda key, _: daykeys.advance(key, 1), initial=first)
+        }
+        hints = [(hint, key) for key in tried for hint in (key, daykeys.hint_key(key))]
+        found = []
+        for sealed in self.sealed:
+            fitting = {key for hint, key in hints if daykeys.hint(hint, sealed.nonce) == sealed.hint}
+            found += [envelope.unseal(sealed, daykeys.seal_key(key)) for key in fitting]
+            found += [envelope.unseal(sealed, key) for key in tried if len(key) == crypto.KEY_SIZE]
+        return [content for content in found if content is not None]
 
 
 def strings(sealed: Sealed) -> set[bytes]:
@@ -42,8 +73,8 @@ def strings(sealed: Sealed) -> set[bytes]:
     return {hidden[at : at + STRING_SIZE] for at in range(len(hidden) - STRING_SIZE + 1)}
 
 
-def texts(client: Client) -> set[str]:
-    return {post["text"] for post in client.call("read", {"channel": "group:kitchen"})["posts"]}
+def texts(client: Client, channel: str = "group:kitchen") -> set[str]:
+    return {post["text"] for post in client.call("read", {"channel": channel})["posts"]}
 
 
 def done(call: Callable[[], Any]) -> bool:
@@ -68,12 +99,27 @@ def test_ends_and_middle_read_what_the_others_only_carry_until_the_middle_is_rem
             lambda: [client.call("status")["links"] for client in clients],
         )
         inside = first, middle, last = clients[0], clients[2], clients[4]
-        shown = [client.call("id.show") for client in inside]
+        everybody = [client.call("id.show") for client in clients]
+        shown = everybody[::2]
         for client, own in zip(inside, shown, strict=True):
             for other, name in zip(shown, ("first", "middle", "last"), strict=True):
-                if other is not own:
+                if other is not own and (own, other) != (
+                    shown[2],
+                    shown[0],
+                ):  # the last has not heard of the first
                     client.call("contact.add", {"card": other["card"], "name": name})
-        first.call("group.create", {"name": "kitchen"})
+
+        first.call("dm", {"who": "last", "text": "by the river"})
+        wait_until(lambda: bool(last.call("requests")["requests"]), PATIENCE_S, lambda: last.call("requests"))
+        (asked,) = last.call("requests")["requests"]
+        assert asked["text"] == "by the river" and asked["id"] == shown[0]["id"]
+        last.call("requests.accept", {"who": asked["id"]})
+        last.call("dm", {"who": asked["id"], "text": "under the bridge"})
+        alone = {"by the river", "under the bridge"}
+        wait_until(lambda: texts(first, "last") == alone, PATIENCE_S, lambda: texts(first, "last"))
+        assert texts(last, f"direct:{asked['id']}") == alone
+
+        kitchen = first.call("group.create", {"name": "kitchen"})["id"]
         for who in ("middle", "last"):
             first.call("group.invite", {"group": "kitchen", "who": who})
         for client in (middle, last):
@@ -116,13 +162,19 @@ def test_ends_and_middle_read_what_the_others_only_carry_until_the_middle_is_rem
         wait_until(lambda: len(held()) == 1, PATIENCE_S, held)
         for laptop in laptops:
             laptop.mesh("down")
-        tells = [bytes.fromhex(each["id"]) for each in shown] + [
-            b"kitchen",
-            *(s.encode() for s in said | later),
-        ]
+        people = [bytes.fromhex(each["id"]) for each in everybody]
+        ends = direct_channel_id(people[0], people[4])
+        public = [*people, ends, bytes.fromhex(kitchen), *map(inbox_channel_id, people)]
+        tells = [*public, b"kitchen", *(text.encode() for text in said | later | alone)]
         for laptop in (laptops[1], laptops[3]):
-            found = carried(laptop)
-            assert len(found) >= 15
-            assert not [word for word in tells for each in found if word in each.raw]
+            carrier = Carrier(laptop)
+            found = carrier.sealed
+            assert len(found) >= 20 and all(each.hint in carrier.pages for each in found)
+            others = [
+                tell for tell in tells if tell not in (carrier.public, inbox_channel_id(carrier.public))
+            ]
+            assert not [tell for tell in others if tell in carrier.pages]
+            own = carrier.opens(public)
+            assert own and all(carrier.public in content for content in own)
             assert not [pair for pair in combinations(map(strings, found), 2) if pair[0] & pair[1]]
         print(f"{len(found)} sealed envelopes, of {sum(len(each.raw) for each in found)} bytes")
