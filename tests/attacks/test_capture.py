@@ -1,9 +1,10 @@
 """V04 on what is captured: all envelopes as a carrier stores them, in the hands of who has every public key, is a
-member of half the groups and can count.
+member of half the groups and directs and can count.
 
-Eight people in eight groups talk for days, every word through one who is in none of them and keeps a copy of all that
-it ever stored. The thief opens what half of the groups' secrets open, learns from it, and guesses at the rest: who made
-it, whether two are of one group, what kind it is; and, told the truth of every second one by an informer, which group.
+Eight people in eight groups and six directs talk for days, every word through one who is in none of them and keeps a
+copy of all that it ever stored. Some of the directs begin as requests, one stays one, and some people send receipts.
+The thief opens what half of the secrets open, learns from it, and guesses at the rest: who made it, whether two are of
+one group, what kind it is; and, told the truth of every second one by an informer, which group or direct.
 
 What may tell is held against nobody (`classifier`): an envelope's length is one of four, and it says in which hour it
 ends, so how long it is kept and when it was made may stand out, as it does here for one group that keeps everything for
@@ -24,10 +25,10 @@ from meshd.envelope import CONTENT_KEY, Sealed
 from meshd.groups import keyenvelope
 from meshd.ids import direct_channel_id, inbox_channel_id
 from meshd.keyring import Keyring
-from meshd.post import HOUR_MS
+from meshd.post import HOUR_MS, KIND_EPOCH, KIND_RECEIPT, KIND_TEXT
 from tests.classifier import LUCK, Bayes, Nearest, apart, better_than_chance, features, right
 from tests.homes import Home, Table
-from tests.test_inbox import befriend, identity
+from tests.test_inbox import identity
 
 DAY_MS = 24 * HOUR_MS
 DAYS = 3
@@ -43,8 +44,23 @@ GROUPS = {  # the first makes it; the thief is in the first four
     "station": (5, 6, 7),
 }
 SHORT = "station"  # keeps everything for six hours
+DIRECTS = (
+    (0, 1),
+    (0, 6),
+    (2, 3),
+    (4, 1),
+    (5, 7),
+    (6, 3),
+)  # the first begins it; the thief has every second one's key
+ASKED = (
+    (0, 6),
+    (4, 1),
+    (6, 3),
+    (7, 0),
+)  # who is written to has no card of the first; the last stays a request
+WITH_RECEIPTS = (0, 1, 3, 6)  # send them
 THIEFS = 4
-TALKS = 36  # a day, of four posts
+TALKS = 54  # a day, of four posts
 PAIRS = 2000
 STRING_SIZE = 8  # bytes that no two envelopes may share
 
@@ -57,6 +73,7 @@ class Known(NamedTuple):
     author: bytes
     kind: str
     arrival: int
+    is_direct: bool  # of a direct, or the key of one
 
     @property
     def stratum(self) -> tuple[int, int]:
@@ -82,7 +99,12 @@ class Town:
         self.stored: dict[bytes, int] = {}  # ever, in the order of arrival
         self.truth: dict[bytes, Known] = {}
         self.thief = Keyring()
-        befriend(*self.people)
+        self.directs = {direct_id(a, b) for a, b in combinations(self.people, 2)}
+        for number in WITH_RECEIPTS:
+            directs = self.people[number].node.directs
+            assert directs is not None
+            directs.receipts._is_on = True
+        self.befriend()
         self.meet()
         for name, who in GROUPS.items():
             self.people[who[0]].ask("group.create", name=name)
@@ -92,6 +114,23 @@ class Town:
             for number in who[1:]:
                 self.people[number].ask("group.accept", invite=name)
             self.table.run(60_000)
+        for first, other in dict.fromkeys((*DIRECTS, *ASKED)):
+            self.write(first, other, "do you know me?")
+            self.table.run(1000)
+            if (first, other) in ASKED:
+                assert [each["id"] for each in self.people[other].ask("requests")["requests"]] == [
+                    identity(self.people[first]).hex()
+                ]
+            if (first, other) in ASKED and (first, other) in DIRECTS:
+                self.people[other].ask("requests.accept", who=identity(self.people[first]).hex())
+
+    def befriend(self) -> None:
+        """Everybody has everybody's card, but for those whom somebody asks."""
+        cards = [home.ask("id.show")["card"] for home in self.people]
+        for number, home in enumerate(self.people):
+            for other, name in enumerate(PEOPLE):
+                if other != number and (other, number) not in ASKED:
+                    home.ask("contact.add", card=cards[other], name=name)
 
     def meet(self) -> None:
         """Everybody comes by the carrier."""
@@ -99,14 +138,21 @@ class Town:
             self.table.link(home, self.carrier)
         self.table.run(60_000)
 
+    def write(self, first: int, other: int, words: str, **how: str) -> None:
+        """One person writes to another."""
+        self.people[first].ask("dm", who=identity(self.people[other]).hex(), text=words, **how)
+
     def talk(self, talks: int) -> None:
-        """Groups talk one after the other, a few posts each time."""
+        """Groups and directs talk one after the other, a few posts each time."""
         for _ in range(talks):
-            name = self.rng.choice(list(GROUPS))
-            for number in self.rng.choices(GROUPS[name], k=4):
-                keep = "6h" if name == SHORT else self.rng.choice(("24h", "72h", "72h", "7d"))
-                words = f"{self.rng.random()} of {name} " * self.rng.choice((1, 1, 1, 1, 30))
-                self.people[number].post(words, channel=name, keep=keep)
+            where = self.rng.choice([*GROUPS, *DIRECTS])
+            for number in self.rng.choices(GROUPS[where] if isinstance(where, str) else where, k=4):
+                keep = "6h" if where == SHORT else self.rng.choice(("24h", "72h", "72h", "7d"))
+                words = f"{self.rng.random()} of {where} " * self.rng.choice((1, 1, 1, 1, 30))
+                if isinstance(where, str):
+                    self.people[number].post(words, channel=where, keep=keep)
+                else:
+                    self.write(number, sum(where) - number, words, keep=keep)
             self.table.run(20_000)
 
     def part(self) -> None:
@@ -133,29 +179,40 @@ class Town:
                 found = keyenvelope.parse(opened.content)
                 delivered = inbox.open_key(found) if found is not None else None
                 if delivered is not None:
-                    self.truth[raw] = Known(sealed, opened.channel, delivered.sender, "key", arrival)
+                    alone = delivered.channel in self.directs
+                    self.truth[raw] = Known(sealed, opened.channel, delivered.sender, "key", arrival, alone)
             else:
                 inside = home.node.intake.sealing.open_again(sealed)
                 assert inside is not None
-                self.truth[raw] = Known(
-                    sealed, opened.channel, inside.post.author, f"post {inside.post.kind}", arrival
-                )
+                author, kind = inside.post.author, f"post {inside.post.kind}"
+                alone = opened.channel in self.directs
+                self.truth[raw] = Known(sealed, opened.channel, author, kind, arrival, alone)
 
     def betray(self) -> None:
-        """The thief is told what a member of his groups knows of them: their keys, and the inboxes of their members."""
+        """The thief is told what a member of his groups knows of them: their keys, and the inboxes of their members;
+        and the keys of his directs."""
         for name in list(GROUPS)[:THIEFS]:
             member = self.people[GROUPS[name][0]]
-            ring = member.node.intake.sealing.keyring
             inboxes = [inbox_channel_id(identity(self.people[number])) for number in GROUPS[name]]
-            for each in (group_id(member, name), *inboxes):
-                for epoch in ring.epochs(each):
-                    for day, key in ring.keys(each, epoch):
-                        self.thief.add(each, epoch, day, key)
+            self._tell(member, group_id(member, name), *inboxes)
+        for first, other in DIRECTS[::2]:
+            self._tell(self.people[first], direct_id(self.people[first], self.people[other]))
+
+    def _tell(self, member: Home, *channels: bytes) -> None:
+        ring = member.node.intake.sealing.keyring
+        for each in channels:
+            for epoch in ring.epochs(each):
+                for day, key in ring.keys(each, epoch):
+                    self.thief.add(each, epoch, day, key)
 
 
 def group_id(member: Home, name: str) -> bytes:
     (found,) = member.node.intake.sealing.groups(name)
     return found
+
+
+def direct_id(home: Home, other: Home) -> bytes:
+    return direct_channel_id(identity(home), identity(other))
 
 
 @pytest.fixture(scope="module")
@@ -171,11 +228,13 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Capture]:
     assert town.truth.keys() == town.stored.keys(), "the truth of everything is known"
     known = list(town.truth.values())
     opens = {each.sealed.key for each in known if town.thief.open(each.sealed) is not None}
-    pairs = [direct_channel_id(a, b) for a, b in combinations(people, 2)]
+    closed = [each for each in known if each.is_direct and each.sealed.key not in opens]
+    posts = {f"post {kind}" for kind in (KIND_TEXT, KIND_EPOCH, KIND_RECEIPT)}
+    assert len(closed) > 100 and {each.kind for each in closed} == {"key", *posts}
     yield Capture(
         [each for each in known if each.sealed.key in opens],
         [each for each in known if each.sealed.key not in opens],
-        [*people, *groups, *map(inbox_channel_id, people), *pairs],
+        [*people, *groups, *map(inbox_channel_id, people), *sorted(town.directs)],
     )
 
 
@@ -194,6 +253,10 @@ def group(known: Known) -> Hashable:
 
 def kind(known: Known) -> Hashable:
     return known.kind
+
+
+def alone(known: Known) -> Hashable:
+    return known.is_direct
 
 
 def guessed(
@@ -260,15 +323,15 @@ def test_V04_nothing_public_stands_in_a_stored_envelope(capture: Capture) -> Non
 def test_V04_a_member_of_half_the_groups_guesses_no_better_than_chance_at_the_rest(capture: Capture) -> None:
     opened, rest, public = capture
     assert len(opened) > 200 and len(rest) > 200
-    for ask in (author, kind):
+    for ask in (author, kind, alone):
         assert abs(guessed(ask, opened, rest, public)) < LUCK, ask
-    for ask in (group, author, kind):
+    for ask in (group, author, kind, alone):
         assert abs(told_apart(ask, opened, rest, public)) < LUCK, ask
 
 
 def test_V04_nor_does_who_is_told_the_truth_of_every_second_one(capture: Capture) -> None:
     told, rest = capture.rest[::2], capture.rest[1::2]
-    for ask in (group, author, kind):
+    for ask in (group, author, kind, alone):
         assert abs(guessed(ask, told, rest, capture.public)) < LUCK, ask
 
 
