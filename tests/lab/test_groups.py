@@ -86,6 +86,31 @@ def done(call: Callable[[], Any]) -> bool:
     return True
 
 
+def write_alone(first: Client, last: Client, who: str) -> set[str]:
+    """The first, that is `who`, begins a direct with the last, which has no card of it, accepts and answers."""
+    first.call("dm", {"who": "last", "text": "by the river"})
+    wait_until(lambda: bool(last.call("requests")["requests"]), PATIENCE_S, lambda: last.call("requests"))
+    (asked,) = last.call("requests")["requests"]
+    assert asked["text"] == "by the river" and asked["id"] == who
+    last.call("requests.accept", {"who": who})
+    last.call("dm", {"who": who, "text": "under the bridge"})
+    said = {"by the river", "under the bridge"}
+    wait_until(lambda: texts(first, "last") == said, PATIENCE_S, lambda: texts(first, "last"))
+    assert texts(last, f"direct:{who}") == said
+    return said
+
+
+def search(carrier: Carrier, public: list[bytes], words: list[bytes]) -> None:
+    """Nothing that is public, and no word, stands in what it holds; nothing but its own opens; no two are alike."""
+    found, own = carrier.sealed, (carrier.public, inbox_channel_id(carrier.public))
+    assert len(found) >= 20 and all(each.hint in carrier.pages for each in found)
+    assert not [tell for tell in (*public, *words) if tell not in own and tell in carrier.pages]
+    opened = carrier.opens(public)
+    assert opened and all(carrier.public in content for content in opened)
+    assert not [pair for pair in combinations(map(strings, found), 2) if pair[0] & pair[1]]
+    print(f"{len(found)} sealed envelopes, of {sum(len(each.raw) for each in found)} bytes")
+
+
 def test_ends_and_middle_read_what_the_others_only_carry_until_the_middle_is_removed() -> None:
     with Lab() as lab:
         _, laptops = lab.line(5)
@@ -109,16 +134,7 @@ def test_ends_and_middle_read_what_the_others_only_carry_until_the_middle_is_rem
                 ):  # the last has not heard of the first
                     client.call("contact.add", {"card": other["card"], "name": name})
 
-        first.call("dm", {"who": "last", "text": "by the river"})
-        wait_until(lambda: bool(last.call("requests")["requests"]), PATIENCE_S, lambda: last.call("requests"))
-        (asked,) = last.call("requests")["requests"]
-        assert asked["text"] == "by the river" and asked["id"] == shown[0]["id"]
-        last.call("requests.accept", {"who": asked["id"]})
-        last.call("dm", {"who": asked["id"], "text": "under the bridge"})
-        alone = {"by the river", "under the bridge"}
-        wait_until(lambda: texts(first, "last") == alone, PATIENCE_S, lambda: texts(first, "last"))
-        assert texts(last, f"direct:{asked['id']}") == alone
-
+        alone = write_alone(first, last, shown[0]["id"])
         kitchen = first.call("group.create", {"name": "kitchen"})["id"]
         for who in ("middle", "last"):
             first.call("group.invite", {"group": "kitchen", "who": who})
@@ -165,16 +181,6 @@ def test_ends_and_middle_read_what_the_others_only_carry_until_the_middle_is_rem
         people = [bytes.fromhex(each["id"]) for each in everybody]
         ends = direct_channel_id(people[0], people[4])
         public = [*people, ends, bytes.fromhex(kitchen), *map(inbox_channel_id, people)]
-        tells = [*public, b"kitchen", *(text.encode() for text in said | later | alone)]
+        words = [b"kitchen", *(text.encode() for text in said | later | alone)]
         for laptop in (laptops[1], laptops[3]):
-            carrier = Carrier(laptop)
-            found = carrier.sealed
-            assert len(found) >= 20 and all(each.hint in carrier.pages for each in found)
-            others = [
-                tell for tell in tells if tell not in (carrier.public, inbox_channel_id(carrier.public))
-            ]
-            assert not [tell for tell in others if tell in carrier.pages]
-            own = carrier.opens(public)
-            assert own and all(carrier.public in content for content in own)
-            assert not [pair for pair in combinations(map(strings, found), 2) if pair[0] & pair[1]]
-        print(f"{len(found)} sealed envelopes, of {sum(len(each.raw) for each in found)} bytes")
+            search(Carrier(laptop), public, words)
