@@ -54,10 +54,8 @@ class Deciding:
     def say(self, own: OwnGroup, said: Statement, now: Now) -> None:
         """Sign an act, and do it once enough have."""
         signature = self._author.sign_statement(said)
-        body = statement.encode_body(said, signature)
-        self.state(own, body, now)
-        self._log.groups.add_vote(own.channel, self._author.public, body)
-        own.votes.append((said, self._author.public, signature))
+        self.state(own, statement.encode_body(said, signature), now)
+        own.votes.take(said, self._author.public, signature)
         for act in self._decided(own).values():
             self._carry_out(own, act, now)
 

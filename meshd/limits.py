@@ -117,6 +117,8 @@ INVITATIONS_MAX = 64  # that wait for an answer: whoever has our card can send s
 EPOCHS_AHEAD_MAX = 16  # of one group, of which a key came from one member and no post yet
 EPOCHS_EACH_MAX = 64  # without acts, by one author, that count: a renewal a week is 13 in the life of a post
 EPOCHS_MAX = 2048  # of one group: 200 members added one by one, ten times over; 27 MB
+VOTES_EACH_MAX = 32  # statements about acts that are kept of one member: more than are under way at a time
+VOTES_MAX = 6400  # … and of all: so many of each of GROUP_MEMBERS_MAX; 3 MB
 EPOCH_KEY_DAYS = 90  # for so many days an epoch says which key is its own: as long as its post is kept
 EPOCH_RENEW_MS = (
     7 * 24 * 3600 * 1000

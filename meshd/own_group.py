@@ -10,7 +10,6 @@ Everything here follows from what is in the log, or is only a wait that is drawn
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from meshd import statement
 from meshd.envelope import read_post
 from meshd.errors import CallerError, Code
 from meshd.groups import epochs
@@ -21,9 +20,9 @@ from meshd.groups.turns import Turns
 from meshd.ids import direct_name
 from meshd.limits import EPOCHS_AHEAD_MAX
 from meshd.post import HOUR_MS, KIND_TEXT, Post
-from meshd.statement import Statement
 from meshd.store.groups import GroupRow, Groups, Vouch
 from meshd.store.log import Log, Row
+from meshd.votes import Votes
 
 KNOWN = (Status.valid, Status.aside)  # what epochs are whose membership is known
 
@@ -34,7 +33,7 @@ class OwnGroup:
 
     row: GroupRow
     group: Group
-    votes: list[tuple[Statement, bytes, bytes]] = field(default_factory=list)  # with signer and signature
+    votes: Votes
     vouches: dict[bytes, dict[bytes, Vouch]] = field(default_factory=dict)  # by subject and signer
     expiries: dict[bytes, int] = field(default_factory=dict)  # expiry hour of an epoch's newest envelope
     ends: dict[bytes, int] = field(default_factory=dict)  # keep-until of an epoch's post
@@ -132,6 +131,7 @@ class OwnGroup:
             self.row = self.row._replace(anchor=dag.anchor, inviter=me)
             store.put(self.row)
         store.forget_epochs(gone)
+        self.votes.forget(gone)
         for id in gone:
             for known in (self.expiries, self.ends, self.superseded, self.told):
                 known.pop(id, None)
@@ -150,9 +150,7 @@ class OwnGroup:
                 self.superseded[row.id] = row.superseded
         self.group.dag.add(*found)
         self.judged = self.count_judged()
-        for signer, body in store.votes(self.channel):
-            if (said := statement.parse_body(self.channel, signer, body)) is not None:
-                self.votes.append((said[0], signer, said[1]))
+        self.votes.load()
         for vouch in store.vouches(self.channel):
             self.vouches.setdefault(vouch.subject, {})[vouch.signer] = vouch
 

@@ -47,6 +47,7 @@ from meshd.sealing import Inside, Sealing
 from meshd.statement import REMOVE_MEMBER, Statement
 from meshd.store.groups import GroupRow
 from meshd.store.log import Log, Row
+from meshd.votes import Votes
 
 LONG_KEEP_HOURS = LONG_KEEP_HOURS_MAX - 1  # of an epoch's post: 90 days
 
@@ -84,7 +85,8 @@ class OwnGroups:
         """Know of a group, or of the direct with who brought it."""
         anchor = None if self.is_direct(row.channel, row.inviter) else row.anchor
         group = Group(self._author.public, row.channel, anchor, self._rng)
-        own = OwnGroup(row, group, turns=Turns(self._rng))
+        votes = Votes(self._log.groups, group.dag, self._author.public)
+        own = OwnGroup(row, group, votes, turns=Turns(self._rng))
         self.groups[row.channel] = own
         return own
 
@@ -169,9 +171,7 @@ class OwnGroups:
             return  # nothing is decided between two, and no third is there to hear of anybody
         if said[0].purpose == statement.VOUCH:
             self.vouched(own, inside, said[0])
-        else:
-            self._log.groups.add_vote(own.channel, found.author, found.body)
-            own.votes.append((said[0], found.author, said[1]))
+        elif own.votes.take(said[0], found.author, said[1]):
             own.is_stale = True
 
     def _on_epoch(self, inside: Inside, now: Now) -> None:

@@ -7,7 +7,8 @@ The rules:
   the one that we post under (0: it is, or was never held).
 - An epoch that was **left** is one of a group that is not wanted any more: its key is not taken again. This is known as
   long as its post may be kept.
-- A **vote** is the body of a statement by one member about an act, in the order in which they came.
+- A **vote** is the body of a statement by one member about an act, in the order in which they came; which are kept says
+  `votes`.
 - A **vouch** is the last that one member said of another's key (`vouching`): `hlc` is the stamp of its post.
 
 All that follows from the epochs is computed at the start (`own_groups`), and stands nowhere.
@@ -175,6 +176,12 @@ class Groups:
         """Keep a statement; once."""
         self._database.write(
             "INSERT OR IGNORE INTO vote (channel, signer, body) VALUES (?, ?, ?)", (channel, signer, body)
+        )
+
+    def remove_vote(self, channel: bytes, signer: bytes, body: bytes) -> None:
+        """Keep a statement no longer."""
+        self._database.write(
+            "DELETE FROM vote WHERE channel = ? AND signer = ? AND body = ?", (channel, signer, body)
         )
 
     # --- what was said about people ---

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from meshd import statement
 from meshd.daykeys import advance, key_day
 from meshd.envelope import post_content
 from meshd.errors import CallerError
 from meshd.groups import epochs, keyenvelope
 from meshd.groups.epochs import Epoch
 from meshd.ids import inbox_channel_id
-from meshd.limits import CANDIDATE_KEYS_MAX, EPOCHS_AHEAD_MAX, EPOCHS_EACH_MAX
+from meshd.limits import CANDIDATE_KEYS_MAX, EPOCHS_AHEAD_MAX, EPOCHS_EACH_MAX, VOTES_EACH_MAX
 from meshd.post import HOUR_MS, KIND_EPOCH
+from meshd.statement import MAKE_ADMIN, Statement
 from tests.groups import bring, commit
 from tests.homes import Home, Table
 from tests.test_inbox import befriend, identity
@@ -180,6 +182,31 @@ def test_G02_what_was_passed_over_is_looked_at_again_once_somebody_builds_on_it(
     assert epoch(ash) == built.id.hex()
 
 
+def test_G02_who_signs_without_end_fills_no_disk_and_takes_back_nobody_elses_word(table: Table) -> None:
+    oak, elm, ash = group(table, 3)
+    oak.ask("group.admin", group="kitchen", who="elm")
+    table.run(60_000)
+    oak.ask("group.admin", group="kitchen", who="ash")
+    hostile, current = Infiltrator(elm), bytes.fromhex(epoch(oak))
+    for number in range(2 * VOTES_EACH_MAX):
+        hostile.sign(MAKE_ADMIN, bytes((number,)) * 32, identity(ash))
+        hostile.sign(MAKE_ADMIN, current, bytes((number,)) * 32)
+        table.run(1000)
+    table.run(60_000)
+    for home in (oak, ash):
+        assert len(home.log.groups.votes(hostile.own.channel)) <= VOTES_EACH_MAX + 1
+        home.stop()
+        home.start()
+    table.link(oak, ash)
+    (act,) = oak.ask("group.members", group="kitchen")["acts"]
+    assert (act["what"], act["signers"]) == ("make admin", [identity(oak).hex()])
+    elm.ask("group.admin", group="kitchen", who="ash")
+    table.link(elm, oak)
+    table.run(60_000)
+    shown = oak.ask("group.members", group="kitchen")["members"]
+    assert sorted(each["name"] for each in shown if each["admin"]) == ["ash", "elm", "oak"]
+
+
 def test_G11_who_can_not_be_sent_a_key_is_pending(table: Table) -> None:
     oak, elm = friends(table, 2)
     apart(table, oak, elm)
@@ -225,6 +252,14 @@ class Infiltrator:
         until = self.hour + 72
         day_key = advance(key, key_day(until) - key_day(self.hour))
         return self.author.seal(self.home.log.groups.content(epoch), day_key, until).raw
+
+    def sign(self, purpose: int, about: bytes, subject: bytes) -> None:
+        """A statement about an act, whether or not it makes sense."""
+        groups, said = self.home.node.groups, Statement(purpose, self.own.channel, about, subject)
+        assert groups is not None
+        body = statement.encode_body(said, self.author.sign_statement(said))
+        groups.deciding.state(self.own, body, self.home.table.now())
+        commit(self.home)
 
     def renew(self, last: Epoch, under: bytes) -> Epoch:
         """An epoch on this one whose key nobody is sent; its post is published under another's."""
