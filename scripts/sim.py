@@ -9,8 +9,9 @@ Rule: the seed and every option are printed before anything runs, a failure ends
 the exit status is 1 if any run failed. A run prints one line: how many posts, how many events of all cores, how long
 (virtual time) it took from healing until everybody had everything, how many envelopes were sent for each one that was
 new, the bytes on all links, and the trace, which is the same for the same seed on every machine. The scenario `away`
-has no links: a run is one schedule of a group's members, and its two figures are added up over all seeds. A run of
-`direct` prints when what two wrote to each other was read, answered and acknowledged.
+has no links: a run is one schedule of a group's members, and its two figures are added up over all seeds. Nor has
+`plans`: a run is one plan among honest and hostile people, and what came of it is added up too. A run of `direct`
+prints when what two wrote to each other was read, answered and acknowledged.
 """
 
 import argparse
@@ -23,12 +24,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from tests.simulation import directs  # noqa: E402
-from tests.simulation.away import Away, Figures, Schedule  # noqa: E402  (found through the line above)
+from tests.simulation import away, directs, plans  # noqa: E402
+from tests.simulation.away import Away, Schedule  # noqa: E402  (found through the line above)
 from tests.simulation.directs import Direct  # noqa: E402
+from tests.simulation.plans import Plans, Run  # noqa: E402
 from tests.simulation.scenarios import SCENARIOS, Scenario, run, scratch_folder  # noqa: E402
 
-ALL: dict[str, Scenario | Away | Direct] = {**SCENARIOS, "away": Away(), "direct": Direct()}
+ALL: dict[str, Scenario | Away | Direct | Plans] = {
+    **SCENARIOS,
+    "away": Away(),
+    "direct": Direct(),
+    "plans": Plans(),
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -54,8 +61,8 @@ def main(arguments: list[str]) -> int:
         scenario = replace(ALL[name], nodes=chosen.nodes or ALL[name].nodes)
         options = {key: value for key, value in asdict(scenario).items() if value and key != "about"}
         print(f"{name}: {', '.join(f'{key}={value}' for key, value in options.items())}", flush=True)
-        if isinstance(scenario, Away):
-            failed += _away(scenario, range(first, first + chosen.seeds))
+        if isinstance(scenario, Away | Plans):
+            failed += _added_up(name, scenario, range(first, first + chosen.seeds))
             continue
         for seed in range(first, first + chosen.seeds):
             if isinstance(scenario, Direct):
@@ -103,21 +110,21 @@ def _direct(name: str, scenario: Direct, seed: int) -> bool:
     return True
 
 
-def _away(scenario: Away, seeds: range) -> int:
-    """Run these schedules, print a line for each and their sum; how many failed."""
-    total, failed = Figures(), 0
+def _added_up(name: str, scenario: Away | Plans, seeds: range) -> int:
+    """Run these seeds, print a line for each and their sum; how many failed."""
+    done: list[away.Figures | plans.Figures] = []
     for seed in seeds:
         try:
-            figures = Schedule(scenario, seed).run()
+            figures = (Schedule(scenario, seed) if isinstance(scenario, Away) else Run(scenario, seed)).run()
         except AssertionError as error:
-            failed += 1
-            repeat = f"scripts/sim --scenario away --seed {seed} --nodes {scenario.nodes}"
+            repeat = f"scripts/sim --scenario {name} --seed {seed} --nodes {scenario.nodes}"
             print(f"  seed {seed}: FAILED: {error}\n  to repeat: {repeat}", flush=True)
             continue
-        total = total.plus(figures)
+        done.append(figures)
         print(f"  seed {seed}: {figures}", flush=True)
-    print(f"  {len(seeds) - failed} schedules: {total}", flush=True)
-    return failed
+    if done:
+        print(f"  {len(done)} runs: {type(done[0])(*map(sum, zip(*done, strict=True)))}", flush=True)
+    return len(seeds) - len(done)
 
 
 if __name__ == "__main__":

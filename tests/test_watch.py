@@ -11,7 +11,18 @@ from meshd.plans.plan import Plan, Scenario, Version
 from meshd.plans.watch import Senses, Watch
 from meshd.statement import CALL, KEY, SIGN_PLAN, STAND_DOWN
 from tests.plan_parts import PLAN, RESPONSE
-from tests.test_arrangement import BEGIN_MS, BRIDGE, END_MS, FERN, FIRST, KEY_BYTES, OAK, arrangement, said
+from tests.test_arrangement import (
+    BEGIN_MS,
+    BRIDGE,
+    END_MS,
+    FERN,
+    FIRST,
+    KEY_BYTES,
+    OAK,
+    SECOND,
+    arrangement,
+    said,
+)
 
 OBSERVERS = frozenset(PLAN.identities(PLAN.observers))
 NOON_S = PLAN.from_s + 3600
@@ -139,6 +150,26 @@ def test_L06_what_was_stood_down_does_not_fire() -> None:
     made = version(Call(), At(NOON_S))
     down = [said(who, STAND_DOWN, made) for who in (OAK, FERN)]
     assert Watch(made).look(arranged(made, *calls(made), *down), senses(NOON_MS)) == []
+
+
+def test_what_fired_is_told_once_and_does_not_stand_once_it_should_not_have_fired() -> None:
+    made = version(Call(), After(0, 60))
+    watch, known = Watch(made), arranged(made, *calls(made, BEGIN_MS + 9))
+    assert watch.look(known, senses()) == [(0, False)] and watch.stands == {(0, False): BEGIN_MS + 9}
+    again = Watch(made)
+    again.fired.update(watch.fired)
+    assert again.look(known, senses()) == [] and again.stands == watch.stands, "over a stop"
+    for late in (
+        [said(who, STAND_DOWN, made, ms=END_MS) for who in (OAK, FERN)],
+        [said(who, SIGN_PLAN, SECOND, ms=BEGIN_MS + 9) for who in (OAK, FERN)],
+    ):
+        known, watch = arranged(made, *calls(made, BEGIN_MS + 9)), Watch(made)
+        assert watch.look(known, senses()) == [(0, False)]
+        known.add_version(SECOND)
+        assert all([known.add(act) for act in late])
+        assert watch.look(known, senses(BEGIN_MS + 99_000)) == [], "nor does what would have come after it"
+        assert not watch.stands and watch.fired == {(0, False): BEGIN_MS + 9}
+        assert watch.next_ms(BEGIN_MS) is None
 
 
 def test_a_drill_fires_apart_and_never_becomes_real() -> None:

@@ -178,10 +178,11 @@ class Arrangement:
 
     def called(self, version: Version, scenario: str, *, is_drill: bool) -> Called:
         """Who called a scenario, and whether that was enough."""
-        begin_ms, end_ms = self.span_ms(version)
+        made = list(self._all(version, CALL, scenario, is_drill))
+        begin_ms, end_ms = self.span_ms(version) if made else (1, 0)
         stamps = sorted(
             (said.time_ms, said.author)
-            for said in self._all(version, CALL, scenario, is_drill)
+            for said in made
             if begin_ms <= said.time_ms <= end_ms and self._counts(said)
         )
         most = frozenset[bytes]()

@@ -9,6 +9,10 @@ kept over a stop by who owns the disk.
 A scenario fires once, within the time for which the version is valid and before another replaced it. Nothing is latched
 while this node does not know the time: it would fire by a clock that is wrong.
 
+What fired can't be taken back, but what comes later may say that it should not have: that it was stood down, that the
+version had been replaced or is contested, that a caller's key is forked. So there are two things: that it *fired here*,
+so that it is told once; and whether it *stands*, which is what is shown, and follows from what is known now.
+
 A drill is called, whatever the scenario's cue; it goes the same way and never meets what is real.
 """
 
@@ -40,21 +44,23 @@ class Senses(NamedTuple):
 
 
 class Watch:
-    """The latches of one version, and what has fired of it: by when, in wall milliseconds."""
+    """The latches of one version, what has fired of it here, and what of that stands; in wall milliseconds."""
 
     def __init__(self, version: Version) -> None:
         self.version = version
         self.latched: dict[Latch, int] = {}
         self.fired: dict[Fired, int] = {}
+        self.stands: dict[Fired, int] = {}  # since when, as of the last look: need not be kept
 
     def look(self, arrangement: Arrangement, senses: Senses) -> list[Fired]:
         """What fires now; it is noted in `fired`, and what was seen to be met in `latched`."""
         begin_ms, end_ms = arrangement.span_ms(self.version)
         may_latch = senses.is_synced and begin_ms <= senses.now_ms <= end_ms
         fresh: list[Fired] = []
-        found = True
-        while found:  # again: one scenario may come after another
-            found = False
+        before: dict[Fired, int] | None = None
+        self.stands = {}
+        while begin_ms <= end_ms and self.stands != before:  # again: one scenario may come after another
+            before = dict(self.stands)
             for place, scenario in enumerate(self.version.plan.scenarios):
                 leaf_ms = partial(self._leaf_ms, place, arrangement, senses, may_latch)
                 real_ms = cues.met_ms(scenario.cue, leaf_ms)
@@ -62,13 +68,14 @@ class Watch:
                 for is_drill, met_ms in ((False, real_ms), (True, drill_ms)):
                     if met_ms is None or not begin_ms <= met_ms <= end_ms:
                         continue
-                    before_ms = self.fired.get((place, is_drill))
-                    if before_ms is not None:  # a call that came late may have been the earlier one
-                        self.fired[place, is_drill] = min(before_ms, met_ms)
-                    elif not arrangement.is_stood_down(self.version, scenario.name, is_drill=is_drill):
-                        self.fired[place, is_drill] = met_ms
-                        fresh.append((place, is_drill))
-                        found = True
+                    if arrangement.is_stood_down(self.version, scenario.name, is_drill=is_drill):
+                        continue
+                    fired = place, is_drill
+                    self.stands[fired] = met_ms
+                    if fired not in self.fired:
+                        fresh.append(fired)
+                    # A call that came late may have been the earlier one.
+                    self.fired[fired] = min(met_ms, self.fired.get(fired, met_ms))
         return fresh
 
     def next_ms(self, now_ms: int) -> int | None:
@@ -78,8 +85,8 @@ class Watch:
             for leaf in cues.leaves(scenario.cue):
                 if isinstance(leaf, At):
                     times.append(leaf.time_s * 1000)
-                elif isinstance(leaf, After) and (leaf.scenario, False) in self.fired:
-                    times.append(self.fired[leaf.scenario, False] + leaf.delay_s * 1000)
+                elif isinstance(leaf, After) and (leaf.scenario, False) in self.stands:
+                    times.append(self.stands[leaf.scenario, False] + leaf.delay_s * 1000)
         return min((ms for ms in times if ms > now_ms), default=None)
 
     def _leaf_ms(
@@ -109,7 +116,7 @@ class Watch:
             case At(time_s):
                 due_ms: int | None = time_s * 1000
             case After(other, delay_s):
-                fired_ms = self.fired.get((other, False))
+                fired_ms = self.stands.get((other, False))
                 due_ms = None if fired_ms is None else fired_ms + delay_s * 1000
             case Dark(count):
                 attested = len(senses.attesting & set(plan.identities(plan.observers)))
