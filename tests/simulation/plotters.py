@@ -98,6 +98,8 @@ def _shares(plot: _Plot) -> list[bytes]:
     """One's own share before anybody asked, one with a bit turned, or one that another steward released."""
     rng, enemy = plot.town.rng, plot.enemy
     sealed = [each for each in enemy.arrangement.versions.values() if each.plan.scenarios[0].seal]
+    if not sealed:
+        return []
     version = rng.choice(sealed)
     own = enemy.shares.get((version.id, 0), rng.randbytes(25))
     false = (int.from_bytes(own, "big") ^ 1 << rng.randrange(160)).to_bytes(25, "big")
