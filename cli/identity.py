@@ -1,7 +1,8 @@
 """`mesh id` and `mesh invite`: who this laptop is, and who may join its network.
 
-The rule: these work while the daemon is down too; then a child opens the log. The card and the invite are
-plain text; the picture is the same text for a camera, and is drawn only where a person looks.
+The rule: these work while the daemon is down too; then a child opens the log. Prekeys are the daemon's to announce, so
+a long card takes one. The card and the invite are plain text; the picture is the same text for a camera, and is drawn
+only where a person looks.
 """
 
 import io
@@ -35,26 +36,33 @@ invite = Group(
 )
 
 
-def _identity(console: Console) -> Document:
+_PREKEYS = click.option(
+    "--prekeys", is_flag=True, help="A long card, for who can't hear you before writing to you."
+)
+
+
+def _identity(console: Console, prekeys: bool) -> Document:
     try:
-        return console.call("id.show")
+        return console.call("id.show", {"prekeys": prekeys or None})
     except CallerError as error:
-        if error.code is not Code.not_running:
+        if prekeys or error.code is not Code.not_running:
             raise
     return child.answer(console, ["id"], "opening the log (Argon2id takes a moment)", None)
 
 
 @command("show", example="mesh id show --json")
-def show(console: Console) -> None:
+@_PREKEYS
+def show(console: Console, prekeys: bool) -> None:
     """Shows your id and its fingerprint: twelve words to compare face to face."""
-    console.show(_identity(console), text.identity)
+    console.show(_identity(console, prekeys), text.identity)
 
 
 @command("qr", example="mesh id qr")
 @click.option("--png", metavar="FILE", help="Write the picture there instead.")
-def qr(console: Console, png: str | None) -> None:
+@_PREKEYS
+def qr(console: Console, png: str | None, prekeys: bool) -> None:
     """Draws your card for another laptop's camera."""
-    shown = _identity(console)
+    shown = _identity(console, prekeys)
     if png is None:
         console.show(shown, _card_lines)
         return

@@ -159,8 +159,9 @@ class Author:
             self._log.contacts.set_inbox(self.public, *kept)
         return kept
 
-    def card(self, wall_ms: int) -> str:
-        """What lets others write to us, and find out that we are near, from today on."""
+    def card(self, wall_ms: int, announced: bytes = b"") -> str:
+        """What lets others write to us, and find out that we are near, from today on; a long one with our prekeys, if
+        these are announced there (`Inbox.announced`)."""
         day, key = self.inbox(wall_ms)
         today = min(max(day, wall_ms // DAY_MS), day + KEY_DAYS_MAX)
-        return card.encode(self.public, today, advance(key, today - day))
+        return card.encode(self.public, today, advance(key, today - day), announced)

@@ -42,7 +42,7 @@ class Commands:
         self._methods: dict[str, Method] = {
             "status": lambda params, now: queries.status(node, now),
             "internet": lambda params, now: node.internet.document(now),
-            "id.show": lambda params, now: queries.identity(node, now),
+            "id.show": self._id_show,
             "invite.network": self._invite_network,
             "post": self._post,
             "channel.list": lambda params, now: self._channels(),
@@ -256,6 +256,14 @@ class Commands:
         return Waiting(deadline_ms, ready, CallerError(Code.timed_out, late[state]))
 
     # --- the node and its peers ---
+
+    def _id_show(self, params: Params, now: Now) -> Document:
+        node = self._node
+        if not params.get("prekeys") or node.inbox is None:
+            return queries.identity(node, now)
+        node.room.require()
+        node.time.require()
+        return queries.identity(node, now, node.inbox.announced(now))
 
     def _invite_network(self, params: Params, now: Now) -> Document:
         carry = self._node.carry

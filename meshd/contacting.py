@@ -58,7 +58,7 @@ class Contacting:
         known = self._other(log, shown.identity)
         name = checked_petname(params["name"]) if "name" in params else known.petname
         self._put(log, known._replace(petname=name, is_added=True))
-        self._keep_inbox(shown)
+        self._keep_inbox(shown, now)
         self._node.recognition.again()
         return self._contacts(shown.identity)
 
@@ -70,7 +70,7 @@ class Contacting:
             shown = _card(params["card"], now)
             if shown.identity != known.identity:
                 raise _different("this card belongs", known, log)
-            self._keep_inbox(shown)
+            self._keep_inbox(shown, now)
         if "words" in params or "card" in params:
             self._put(log, known._replace(is_verified=True))
             self._node.recognition.again()
@@ -123,9 +123,9 @@ class Contacting:
         log.contacts.put(contact)
         log.authors.know(contact.identity)
 
-    def _keep_inbox(self, shown: Card) -> None:
+    def _keep_inbox(self, shown: Card, now: Now) -> None:
         if self._node.inbox is not None:
-            self._node.inbox.take_card(shown)
+            self._node.inbox.take_card(shown, now)
 
     def _writable(self) -> Log:
         log = self._node.require_log()

@@ -3,7 +3,9 @@
 The rule (protocol.md, "Inboxes", "Prekeys", "Key envelopes", "Delivery"): whoever has our card can write into our
 inbox, so what comes there starts nothing by itself. Each mesh day we announce our prekeys in it, at the first
 opportunity if we missed the day's beginning, else after a random time, so that nobody's laptop strikes midnight. What
-others announce is kept, and a key envelope goes out when `delivery` says that a member needs one.
+others announce is kept, and a key envelope goes out when `delivery` says that a member needs one. An announcement on
+somebody's card is like one that was heard, and ours of today is what a long card of ours shows; who starts anew makes
+another for it.
 
 A key that comes for us is handed to whoever keeps the groups (`taken`), which says whether it is of any use. A key
 envelope for somebody else only tells that it was sent.
@@ -27,9 +29,9 @@ from meshd.groups.keyenvelope import Delivered
 from meshd.groups.prekeys import Announcement, OwnPrekeys
 from meshd.ids import inbox_channel_id
 from meshd.keyring import Opened
-from meshd.limits import KEEP_HOURS, KEYS_AT_ONCE, PREKEYS_DELAY_MS
-from meshd.post import DAY_MS, HOUR_MS, KIND_PREKEYS
-from meshd.sealing import Inside, Sealing
+from meshd.limits import HLC_REFUSE_MS, KEEP_HOURS, KEYS_AT_ONCE, PREKEYS_DELAY_MS
+from meshd.post import DAY_MS, HOUR_MS, KIND_PREKEYS, Post
+from meshd.sealing import Sealing
 from meshd.store.log import Log
 
 Publish = Callable[[list[Envelope | Sealed], Now], None]
@@ -56,6 +58,7 @@ class Inbox:
         self._owners: dict[bytes, bytes] = {}  # by inbox channel: whose it is
         self._announced_day = 0
         self._announce_ms = 0  # not before this, wall milliseconds
+        self._made = b""  # signature and signed bytes of what was announced last, since the start
         self._kept_day = 0  # what is before it was erased in memory too
         self._seen: set[bytes] = set()  # key envelopes for others that were looked at and count, by key
         self.delivery = Delivery(author.public, rng, sealing.keyring.keys)
@@ -67,7 +70,7 @@ class Inbox:
                 self._announced_day = first_day
             else:
                 self.delivery.announced(identity, prekeys.parse_keys(first_day, joined), now.wall_ms)
-        sealing.readers[KIND_PREKEYS] = self._on_prekeys
+        sealing.readers[KIND_PREKEYS] = lambda inside, now: self._hear(inside.post, now)
         sealing.contents[CONTENT_KEY] = self._on_key
 
     # --- whose inboxes are open to us ---
@@ -78,18 +81,23 @@ class Inbox:
         self._open(self._author.public, day, key)
         return day, key
 
-    def take_card(self, shown: Card) -> None:
-        """A card came: its key counts from now on, unless that of a later day is here."""
+    def take_card(self, shown: Card, now: Now) -> None:
+        """A card came: its key counts from now on, unless that of a later day is here. The prekeys on a long one count
+        as if they were heard, but for those of a day to come: they would stay the newest until then."""
         kept, keyring = self._log.contacts.inbox(shown.identity), self._sealing.keyring
+        said = shown.announcement
+        if said is not None and not (now.synced and said.time_ms > now.wall_ms + HLC_REFUSE_MS):
+            self._hear(said, now)
         if kept is not None and kept[0] > shown.day:
             return
-        self._log.contacts.set_inbox(*shown)
+        own_key = shown.identity, shown.day, shown.inbox_key
+        self._log.contacts.set_inbox(*own_key)
         channel = inbox_channel_id(shown.identity)
         if keyring.key(channel, b"", shown.day) != shown.inbox_key:
             keyring.remove(
                 channel, b""
             )  # whoever has only the older card is shut out; so that card is of no use
-            self._open(*shown)
+            self._open(*own_key)
             self._sealing.look_again()
 
     def know(self, identity: bytes, day: int, key: bytes) -> None:
@@ -119,12 +127,13 @@ class Inbox:
 
     # --- what comes ---
 
-    def _on_prekeys(self, inside: Inside, now: Now) -> None:
-        announced, who = prekeys.parse(inside.post), inside.post.author
+    def _hear(self, said: Post, now: Now) -> None:
+        """A post that announces prekeys, its signature checked."""
+        announced, who = prekeys.parse(said), said.author
         if announced is None:
             return
         joined = b"".join(announced.keys)
-        if not self._log.inboxes.set_prekeys(who, inside.post.hlc, announced.first_day, joined):
+        if not self._log.inboxes.set_prekeys(who, said.hlc, announced.first_day, joined):
             return
         if who == self._author.public:
             self._announced_day = announced.first_day
@@ -198,6 +207,14 @@ class Inbox:
                 self._note_sent(due.epoch, due.member, self.delivery.sent(due, now.wall_ms))
                 self._publish([self._author.seal(content, inbox_key, expiry_hour)], now)
 
+    def announced(self, now: Now) -> bytes:
+        """What a long card of ours shows: signature and signed bytes of our announcement of today, made now if there is
+        none since the start. For who knows the time."""
+        self.own_key(now.wall_ms)
+        if not self._made or self._announced_day < now.wall_ms // DAY_MS:
+            self._announce(now)
+        return self._made
+
     @property
     def _is_open(self) -> bool:
         """Whether anybody may have our card."""
@@ -213,7 +230,7 @@ class Inbox:
         )
         until = made.post.keep_until
         key = self._sealing.day_key(channel, b"", until)
-        self._announced_day = day
+        self._announced_day, self._made = day, made.signature + made.signed
         self._announce_ms = (day + 1) * DAY_MS + self._rng.randrange(PREKEYS_DELAY_MS)
         self._publish([self._author.seal(post_content(made.signed, made.signature), key, until)], now)
 

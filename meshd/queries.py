@@ -73,8 +73,9 @@ def clock(node: "Node") -> Document:
     return {"state": time.state, "off_s": time.off_ms // 1000, "advice": time.advice()}
 
 
-def identity(node: "Node", now: Now) -> Document:
-    """The own identity; CallerError(locked) while the log is closed."""
+def identity(node: "Node", now: Now, announced: bytes = b"") -> Document:
+    """The own identity, with a long card if prekeys are announced on it; CallerError(locked) while the log is
+    closed."""
     log = node.require_log()
     if node.author is None:
         raise RuntimeError("an open log without its author")
@@ -85,7 +86,7 @@ def identity(node: "Node", now: Now) -> Document:
         "id": public.hex(),
         "name": log.name,
         "fingerprint": fingerprint(public),
-        "card": node.author.card(now.wall_ms),
+        "card": node.author.card(now.wall_ms, announced),
     }
 
 

@@ -5,14 +5,17 @@ a length shows; each refused entry has one thing wrong.
 """
 
 import ipaddress
+from typing import Any
 
-from vectors_fixed import NETWORK, NETWORK_KEY, NOW_MS, Vector, fixed, identity
+from vectors_fixed import NETWORK, NETWORK_KEY, NOW_HOUR, NOW_MS, Vector, fixed, identity
 
-from meshd import card, ids, invite
+from meshd import armor, card, crypto, ids, invite, post
 from meshd.errors import CallerError
-from meshd.ids import Address
+from meshd.groups import prekeys
+from meshd.ids import LABEL_FINGERPRINT, Address, inbox_channel_id
+from meshd.limits import PREKEY_DAYS
 from meshd.net.mdns import Announcement, answer_packet
-from meshd.post import DAY_MS
+from meshd.post import DAY_MS, KIND_PREKEYS, KIND_TEXT, Post
 from meshd.words import fingerprint
 
 _CHANNELS = {
@@ -140,6 +143,7 @@ def cards() -> Vector:
         "a wrong character in the inbox key": text[:90] + ("A" if text[90] != "A" else "B") + text[91:],
         "an identity of small order": card.encode(small, made.day, made.inbox_key),
         "an identity that is no point": card.encode(b"\2" + bytes(31), made.day, made.inbox_key),
+        **_no_long_cards(made),
     }
     for name, refused in wrong.items():
         try:
@@ -152,6 +156,7 @@ def cards() -> Vector:
             _card(made),
             _card(card.Card(identity("elm")[1], 0, bytes(32))),
             _card(made._replace(day=65535)),
+            _card(made._replace(announced=_announced())),
         ],
         "taken_too": [
             {
@@ -169,7 +174,45 @@ def _card(made: card.Card) -> Vector:
         "identity": made.identity.hex(),
         "day": made.day,
         "inbox_key": made.inbox_key.hex(),
+        "announced": made.announced.hex(),
         "card": card.encode(*made),
+    }
+
+
+def _announced(name: str = "oak", **changes: Any) -> bytes:
+    """The signature, by whom that is, and the signed bytes of the post that announces the prekeys of Oak."""
+    day, oak = NOW_MS // DAY_MS, identity("oak")[1]
+    keys = tuple(crypto.x25519_keypair(fixed(f"prekey {n} of oak"))[0] for n in range(PREKEY_DAYS))
+    plain = Post(
+        1, inbox_channel_id(oak), b"", oak, 0x1122334455667788, 1, b"", NOW_MS << 16, KIND_PREKEYS, NOW_HOUR + 168,
+        prekeys.encode(prekeys.Announcement(day, keys)),
+    )  # fmt: skip
+    signed = post.encode(plain._replace(**changes))
+    return post.sign(identity(name)[2], post.post_id(signed)) + signed
+
+
+def _no_long_cards(made: card.Card) -> dict[str, str]:
+    right, other = _announced(), crypto.x25519_keypair(fixed("prekey of another"))[0]
+    inbox = made.day.to_bytes(2, "big") + made.inbox_key
+    wrong = {
+        "a prekey exchanged": right[:-32] + other,
+        "signed by another": _announced("elm"),
+        "of another identity": _announced("elm", author=identity("elm")[1]),
+        "a text": _announced(kind=KIND_TEXT),
+        "of an epoch": _announced(epoch=fixed("epoch")),
+        "another first day than the post's own": _announced(hlc=NOW_MS + DAY_MS << 16),
+        "a byte less": right[:-1],
+        "a byte more": right + b"\0",
+        "a signature alone": right[: crypto.SIGNATURE_SIZE],
+        "nothing announced": b"",
+    }
+    text = card.encode(*made._replace(announced=right))
+    return {
+        "a long card: a wrong check": text[:-3] + ("AAA" if text[-3:] != "AAA" else "BBB"),
+        **{
+            f"a long card: {name}": armor.encode(card.LONG_PREFIX, LABEL_FINGERPRINT, inbox + announced)
+            for name, announced in wrong.items()
+        },
     }
 
 

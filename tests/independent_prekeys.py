@@ -7,7 +7,7 @@ from typing import NamedTuple
 from nacl import bindings
 from nacl.exceptions import CryptoError
 
-from tests.independent import Close, H, aead_open, array, dh, post, public_of, require
+from tests.independent import Close, H, Post, aead_open, array, dh, post, public_of, require
 from tests.independent_sealed import Ignore, moved_on
 
 # --- Inboxes ---
@@ -25,7 +25,14 @@ def announcement(content: bytes) -> tuple[int, list[bytes]]:
     try:
         _, signed, _ = array(content, "int bytes bytes", 34_000)
         assert isinstance(signed, bytes)
-        found = post(signed, sealed=True)
+        return announced(post(signed, sealed=True))
+    except Close:
+        raise Ignore from None
+
+
+def announced(found: Post) -> tuple[int, list[bytes]]:
+    """The same of the post itself."""
+    try:
         require(found.kind == 3 and found.channel == inbox(found.author))
         first, joined = array(found.body, "int bytes", 16_384)
         assert isinstance(first, int) and isinstance(joined, bytes)

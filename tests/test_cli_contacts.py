@@ -133,6 +133,16 @@ def test_id_qr_writes_a_picture_once(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert file.read_bytes() == before
 
 
+def test_a_long_card_is_asked_of_the_daemon_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shown = {"id": ID, "name": "oak", "fingerprint": WORDS, "card": "MESHD:2:" + "A" * 800}
+    asked = answer_with(monkeypatch, {"id.show": shown})
+    assert run(["id", "show", "--prekeys"]) == 0 == run(["id", "show"])
+    assert run(["id", "qr", "--prekeys", "--png", str(tmp_path / "card.png")]) == 0
+    assert asked == [("id.show", {"prekeys": True}), ("id.show", {}), ("id.show", {"prekeys": True})]
+    answer_with(monkeypatch, {"id.show": CallerError(Code.not_running, "no")})
+    assert run(["id", "qr", "--prekeys"]) == Code.not_running
+
+
 def chunk(kind: bytes, content: bytes) -> bytes:
     return pack(">I", len(content)) + kind + content + pack(">I", zlib.crc32(kind + content))
 

@@ -107,3 +107,31 @@ def test_who_wants_no_receipts_sent_sends_none(tmp_path: Path) -> None:
         wait_until(there, lambda: theirs.ask("requests"))
         for rpc in rpcs:
             rpc.close()
+
+
+def test_first_words_reach_who_was_off_and_never_heard_by_a_long_card_in_a_file(tmp_path: Path) -> None:
+    """Oak and elm are never on together and were never linked; the third carries, and nobody else."""
+    with ExitStack() as stack:
+        oak, third, elm = (stack.enter_context(Laptop(tmp_path / name)) for name in ("oak", "third", "elm"))
+        shown = mesh(elm.home, "id", "show", "--prekeys")
+        (tmp_path / "card").write_text(shown["card"])
+        assert elm.stop() == 0
+        mesh(oak.home, "contact", "add", f"@{tmp_path / 'card'}", "--name", "elm")
+        mesh(oak.home, "peer", "add", third.address)
+        assert mesh(oak.home, "dm", "elm", "bread at eight", "--wait", "held")["pending"] is False
+
+        def carried() -> list[int]:
+            return [mesh(laptop.home, "status")["counts"]["envelopes"] for laptop in (oak, third)]
+
+        wait_until(lambda: carried()[0] == carried()[1] > 2, carried)
+        ours = mesh(oak.home, "id", "show")["id"]
+        assert oak.stop() == 0
+        elm.start()
+        mesh(elm.home, "peer", "add", third.address)
+        rpc = Rpc(elm.home)
+        (asked,) = rpc.until("requests", "requests")
+        assert asked["text"] == "bread at eight" and asked["id"] == ours
+        mesh(elm.home, "requests", "accept", ours)
+        (read,) = rpc.until("read", "posts", channel=f"direct:{ours}")
+        assert read["text"] == "bread at eight" and mesh(third.home, "status")["counts"]["posts"] == 0
+        rpc.close()

@@ -58,7 +58,8 @@ def test_hashes():
 def test_cards():
     vector = load("cards.json")
     for valid in vector["valid"] + vector["taken_too"]:
-        assert contacts.card(valid["card"]) == (b(valid["identity"]), valid["day"], b(valid["inbox_key"]))
+        said = b(valid["identity"]), valid["day"], b(valid["inbox_key"]), b(valid["announced"])
+        assert contacts.card(valid["card"]) == said
     for refused in vector["refused"]:
         with pytest.raises(other.Close):
             contacts.card(refused["card"])

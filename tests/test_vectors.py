@@ -72,8 +72,8 @@ def test_cards():
     vector = load("cards.json")
     for valid in vector["valid"] + vector["taken_too"]:
         made = card.decode(valid["card"])
-        assert (made.identity.hex(), made.day, made.inbox_key.hex()) == (
-            valid["identity"], valid["day"], valid["inbox_key"],
+        assert (made.identity.hex(), made.day, made.inbox_key.hex(), made.announced.hex()) == (
+            valid["identity"], valid["day"], valid["inbox_key"], valid["announced"],
         )  # fmt: skip
 
 

@@ -79,7 +79,11 @@ METHODS: dict[str, Method] = {
         Erased,
         "erases the keys and everything of this node; the answer comes when it is done, and is the last",
     ),
-    "id.show": Method({}, Identity, "the own identity"),
+    "id.show": Method(
+        {"prekeys": Param((bool,), "whether the card is a long one, with today's prekeys")},
+        Identity,
+        "the own identity",
+    ),
     "invite.network": Method({}, Invite, "the text that lets a laptop join this network"),
     "post": Method(
         {

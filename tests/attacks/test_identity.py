@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from meshd import card
+from meshd import card, crypto
 from meshd.daemon.feed import Feed
 from meshd.errors import CallerError, Code
 from meshd.post import DAY_MS, Text, encode, encode_text
@@ -61,6 +61,24 @@ def test_I01_a_claim_under_another_key_changes_nothing_of_a_contact(oak: Home) -
         EVIL.key.hex(),
     )
     assert (oak.log.contacts.all(), oak.log.contacts.inbox(ELM.key)) == before
+
+
+def test_I01_prekeys_that_were_exchanged_on_a_card_change_nothing(table: Table, oak: Home) -> None:
+    """Whoever exchanges cards on their way puts keys of their own beside an identity whose words are the right ones."""
+    elm = table.home("elm")
+    text = elm.ask("id.show", prekeys=True)["card"]
+    said = card.decode(text)
+    (keys,) = (keys for _, _, keys in elm.log.inboxes.prekeys())
+    evil, _ = crypto.x25519_keypair(bytes(32))
+    exchanged = said._replace(announced=said.announced.replace(keys[:32], evil))
+    assert exchanged != said
+    error = refusal(oak, "contact.add", card=card.encode(*exchanged), name="elm")
+    assert error.code is Code.invalid and "not signed by its owner" in error.message
+    assert oak.log.contacts.all() == [] and oak.log.inboxes.prekeys() == []
+    oak.ask("contact.add", card=text, name="elm")
+    before = oak.log.inboxes.prekeys()
+    assert refusal(oak, "contact.verify", who="elm", card=card.encode(*exchanged)).code is Code.invalid
+    assert oak.log.inboxes.prekeys() == before and not oak.log.contacts.get(said.identity).is_verified
 
 
 @pytest.mark.parametrize("alike", ["elm", "ELM", "ｅｌｍ", "e lm", "el\u217f"])
