@@ -155,6 +155,10 @@ class Inbox:
         """What a key envelope for us brings; None if our prekeys do not open it."""
         return keyenvelope.open(sealed, self._author.public, self._own.secret)
 
+    def secret(self, day: int) -> bytes | None:
+        """The secret of our own prekey of this key day; None if there was none, or it is erased."""
+        return self._own.secret(day)
+
     def _note_sent(self, epoch: bytes, member: bytes, sent: Sent) -> None:
         self._log.inboxes.note_sent(epoch, [(member, sent)])
 

@@ -144,6 +144,14 @@ CHECKLIST_MAX = 16  # items; more are not worked through
 CHECKLIST_ITEM_SIZE_MAX = 200  # … and bytes of each
 CALL_SPAN_MS = 12 * 3_600_000  # calls that count together were made within this
 CALLS_EACH_MAX = 16  # calls of one scenario that one organiser is heard with, the earliest
+VERSIONS_EACH_MAX = 32  # versions by one author in one group: more is somebody who fills our disk
+VERSIONS_STRANGERS_MAX = 32  # … and by all together who are in no epoch that is known here
+ACTS_EACH_MAX = 1024  # acts by one author in one group: 32 scenarios called and stood down sixteen times
+PASS_KEY_EACH_MS = (
+    200  # times callers: the longest wait before one of them passes on the key of what was called
+)
+NEWCOMERS_MS = 2_000  # before who let somebody in seals the plans for them: others may be let in just behind
+LOOK_MS = 30_000  # from one look to the next at cues that this node judges for itself
 CUE_SIZE_MAX = 256  # bytes of a cue
 CUE_NODES_MAX = 32  # nodes of its tree: each is judged on everything that is heard
 CUE_DEPTH_MAX = 4  # nodes on the way from its root to a leaf, both counted: what people still understand

@@ -58,8 +58,10 @@ from meshd.indexing import Indexing
 from meshd.intake import Intake
 from meshd.internet import Internet
 from meshd.limits import DARK_AFTER_S, HALF_OPEN_MAX
+from meshd.loading import load_own
 from meshd.meshtime import MeshTime
 from meshd.own_groups import OwnGroups
+from meshd.own_plans import OwnPlans
 from meshd.presence import Presence
 from meshd.proto import message as msg
 from meshd.proto import slots
@@ -91,7 +93,7 @@ class Node:
     ) -> None:
         """`log` is None while locked: all but reading and posting goes on. `receipts`: whether senders hear of us."""
         self.carry, self.log = carry, log
-        self._rng, self._entropy, self._verify_many, self._receipts = rng, entropy, verify_many, receipts
+        self.rng, self.entropy, self._verify_many, self.receipts = rng, entropy, verify_many, receipts
         self._psk = link_psk(carry.network_key)
         self.time = MeshTime(now, carry.seen_ms())
         now = self.time.read(now)
@@ -121,26 +123,13 @@ class Node:
         self.groups: OwnGroups | None = None
         self.vouching: Vouching | None = None
         self.directs: Directs | None = None
+        self.plans: OwnPlans | None = None
         if self.log is not None:
-            self._load_own(self.log, now)
+            load_own(self, self.log, now)
         self.upkeep = Upkeep(self)
-        self.recognition = Recognition(self.log, self._entropy, self._send)
-        self.exchange = Exchange(self.carry, self.keyset, self.intake, self._send, self.emit, self._rng, now)
+        self.recognition = Recognition(self.log, self.entropy, self._send)
+        self.exchange = Exchange(self.carry, self.keyset, self.intake, self._send, self.emit, self.rng, now)
         self.exchange.receipts.follow(self.intake.own_living(now))
-
-    def _load_own(self, log: Log, now: Now) -> None:
-        """Who we are, what others leave for us, and the groups that we are in."""
-        entropy, rng, sealing = self._entropy, self._rng, self.intake.sealing
-        self.author = Author(log, self.clock, entropy, sealing)
-        self.inbox = Inbox(log, self.author, sealing, entropy=entropy, rng=rng, publish=self.publish, now=now)
-        self.groups = OwnGroups(
-            log, self.author, sealing, self.inbox, entropy=entropy, rng=rng, publish=self.publish
-        )
-        self.vouching = Vouching(log, self.author, self.groups)
-        self.directs = Directs(
-            log, self.author, sealing, self.groups,
-            entropy=entropy, rng=rng, publish=self.publish, receipts=self._receipts,
-        )  # fmt: skip
 
     # --- in and out ---
 
@@ -274,7 +263,7 @@ class Node:
             dialled=event.dialled,
             static=self.presence.link_keys,
             psk=self._psk,
-            entropy=self._entropy,
+            entropy=self.entropy,
             mono_ms=self._now.mono_ms,
             greeting=lambda: self._greeting(event.link),
             unwanted=lambda link_key: self.door.unwanted(event.link, link_key),

@@ -106,7 +106,7 @@ class OwnGroup:
 
     def came_after_removal(self, row: Row, log: Log) -> bool:
         """Whether nothing shows that a post was there before its author was removed."""
-        standing = self.group.dag.standing(row.author, row.epoch, lambda id: _precedes(log, row, id))
+        standing = self.group.dag.standing(row.author, row.epoch, lambda id: precedes(log, row, id))
         return standing is Standing.after_removal
 
     def rows(self) -> list[Member]:
@@ -155,7 +155,7 @@ class OwnGroup:
             self.vouches.setdefault(vouch.subject, {})[vouch.signer] = vouch
 
 
-def _precedes(log: Log, row: Row, later: bytes) -> bool:
+def precedes(log: Log, row: Row, later: bytes) -> bool:
     """Whether a post is among the ancestors of the one with this id, as far as those are here."""
     before, seen = [later], {later}
     while before:

@@ -281,7 +281,10 @@ class OwnGroups:
 
     def go_on(self, now: Now) -> None:
         """Let follow what came, and do what is due. For who trusts the clock."""
+        has_forks, self._log.groups.is_fork_new = self._log.groups.is_fork_new, False
         for own in list(self.groups.values()):
+            if has_forks:
+                own.is_stale |= own.group.dag.forked != frozenset(self._log.groups.forked(own.channel))
             if own.is_stale:
                 self._update(own, now)
             if own.channel in self.groups and own.is_in and own.ask_ms <= now.wall_ms:

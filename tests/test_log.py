@@ -8,7 +8,7 @@ import pytest
 from meshd.errors import CallerError, Code
 from meshd.store import authors, chains
 from meshd.store.db import Database
-from meshd.store.log import _MIGRATIONS, Channel, Log, Row
+from meshd.store.log import MIGRATIONS, Channel, Log, Row
 from tests.logs import (
     ASH,
     BRIDGE,
@@ -57,7 +57,7 @@ def test_identity_and_place(log: Log, path: Path) -> None:
 
 
 def test_left_in_the_middle_of_being_made(path: Path) -> None:
-    Database.create(path, KEY, _MIGRATIONS, durable=False).close()
+    Database.create(path, KEY, MIGRATIONS, durable=False).close()
     with pytest.raises(CallerError) as caught:
         Log(path, KEY, durable=False)
     assert caught.value.code is Code.invalid

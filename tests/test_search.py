@@ -250,8 +250,8 @@ def test_D09_no_deleted_word_stays_in_the_file(
 def test_words_stay_without_the_option(tmp_path: Path, oak: Author, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the test above would notice."""
     weak = tuple(sql.replace("'secure-delete', 1", "'secure-delete', 0") for sql in search.SCHEMA)
-    schema = tuple(weak if each is search.SCHEMA else each for each in log_module._MIGRATIONS)
-    monkeypatch.setattr("meshd.store.log._MIGRATIONS", schema)
+    schema = tuple(weak if each is search.SCHEMA else each for each in log_module.MIGRATIONS)
+    monkeypatch.setattr("meshd.store.log.MIGRATIONS", schema)
     log = plain_log(tmp_path / "log", monkeypatch)
     deleted(log, oak)
     assert len(left_in(tmp_path / "log")) > 25

@@ -16,7 +16,8 @@ came, so that all who hold the same posts agree. What a node has to judge for it
   commitment of its steward; if not, it is held too, so that everybody sees whose share is false.
 
 An act is taken only from who has the say in it, about a version that is here: the caller asks again when another
-version has come. So what others may fill is bounded by who is named in the plans.
+version has come. So what others may fill is bounded by who is named in the plans. What gives way to what is earlier is
+told (`dropped`), so that nobody keeps it. A key is the same whoever passes it on: the earliest act is held.
 """
 
 from bisect import insort
@@ -66,8 +67,11 @@ class Arrangement:
 
     def __init__(self, counts: Callable[[Said], bool] = lambda said: True) -> None:
         self.versions: dict[bytes, Version] = {}
+        self.dropped: Callable[[Said], None] = lambda said: None
         self._counts = counts
-        self._said: dict[Statement, dict[bytes, list[Said]]] = {}  # by what is said, and by whom
+        self._said: dict[
+            Statement, dict[bytes, list[Said]]
+        ] = {}  # by what is said, and by whom if that matters
 
     # --- what is known ---
 
@@ -106,14 +110,20 @@ class Arrangement:
         if not self.takes(said):
             return False
         statement = said.act.statement
-        held = self._said.setdefault(statement, {}).setdefault(said.author, [])
+        speaker = said.author if statement.purpose != KEY else b""
+        held = self._said.setdefault(statement, {}).setdefault(speaker, [])
         if said in held:
             return False
         insort(held, said)
         most = _SEVERAL.get(statement.purpose, 1)
-        return said not in [held.pop() for _ in range(len(held) - most)]  # the earliest stay
+        gone = [held.pop() for _ in range(len(held) - most)]  # the earliest stay
+        for each in gone:
+            if each != said:
+                self.dropped(each)
+        return said not in gone
 
-    def _all(self, version: Version, purpose: int, subject: str = "", flag: int = 0) -> Iterator[Said]:
+    def all(self, version: Version, purpose: int, subject: str = "", flag: int = 0) -> Iterator[Said]:
+        """What is held of one thing that may be said, by whomever."""
         statement = Statement(purpose, version.channel, version.id, subject.encode(), flag)
         for held in self._said.get(statement, {}).values():
             yield from held
@@ -134,7 +144,7 @@ class Arrangement:
 
     def signers(self, version: Version) -> frozenset[bytes]:
         """Who signed a version, of those who count."""
-        return frozenset(said.author for said in self._all(version, SIGN_PLAN) if self._counts(said))
+        return frozenset(said.author for said in self.all(version, SIGN_PLAN) if self._counts(said))
 
     def needed(self, version: Version) -> int | None:
         """How many have to sign it; None if the version that decides on it is not here."""
@@ -144,7 +154,7 @@ class Arrangement:
     def _arranged_ms(self, version: Version) -> int | None:
         """The stamp of the signature that was enough for a version."""
         needed = self.needed(version)
-        stamps = sorted(said.time_ms for said in self._all(version, SIGN_PLAN) if self._counts(said))
+        stamps = sorted(said.time_ms for said in self.all(version, SIGN_PLAN) if self._counts(said))
         return stamps[needed - 1] if needed is not None and len(stamps) >= needed else None
 
     def line(self, plan_id: bytes) -> Line:
@@ -178,7 +188,7 @@ class Arrangement:
 
     def called(self, version: Version, scenario: str, *, is_drill: bool) -> Called:
         """Who called a scenario, and whether that was enough."""
-        made = list(self._all(version, CALL, scenario, is_drill))
+        made = list(self.all(version, CALL, scenario, is_drill))
         begin_ms, end_ms = self.span_ms(version) if made else (1, 0)
         stamps = sorted(
             (said.time_ms, said.author)
@@ -201,7 +211,7 @@ class Arrangement:
 
     def against(self, version: Version, scenario: str, *, is_drill: bool) -> frozenset[bytes]:
         """Who stood a scenario down, alone or with all others."""
-        both = [self._all(version, STAND_DOWN, subject, is_drill) for subject in (scenario, "")]
+        both = [self.all(version, STAND_DOWN, subject, is_drill) for subject in (scenario, "")]
         return frozenset(said.author for some in both for said in some)
 
     def is_stood_down(self, version: Version, scenario: str, *, is_drill: bool = False) -> bool:
@@ -210,13 +220,13 @@ class Arrangement:
 
     def passed_key(self, version: Version, scenario: str) -> Said | None:
         """The earliest act that passed on a scenario's key, which is its payload."""
-        return min(self._all(version, KEY, scenario), default=None)
+        return next(self.all(version, KEY, scenario), None)
 
     def released(self, version: Version, scenario: Scenario) -> tuple[Combined | None, frozenset[bytes]]:
         """What the shares that were released give together, and who released false ones alone."""
         if scenario.seal is None:
             return None, frozenset()
-        all_said = list(self._all(version, SHARE, scenario.name))
+        all_said = list(self.all(version, SHARE, scenario.name))
         given = [said.act.payload for said in all_said]
         true = {
             said.author

@@ -141,6 +141,13 @@ class Plan(NamedTuple):
         """The scenario of this name."""
         return next((each for each in self.scenarios if each.name == name), None)
 
+    def place(self, name: str) -> int:
+        """The place of the scenario of this name; CallerError(not_found) if there is none."""
+        for place, each in enumerate(self.scenarios):
+            if each.name == name:
+                return place
+        raise CallerError(Code.not_found, f"there is no scenario {name} in this plan")
+
 
 class Version(NamedTuple):
     """A plan and what its post says of it."""

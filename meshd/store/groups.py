@@ -82,6 +82,7 @@ class Groups:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.came_after_removal: Callable[[Row], bool] = lambda row: False  # told by who knows the epochs
+        self.is_fork_new = False  # a fork was found, in any group, since somebody last asked for `forked`
 
     def all(self) -> list[GroupRow]:
         """All that are known."""

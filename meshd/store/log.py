@@ -23,50 +23,19 @@ from meshd import crypto
 from meshd.errors import CallerError, Code
 from meshd.ids import envelope_key
 from meshd.post import Post, Text
-from meshd.store import aside, authors, chains, contacts, epochkeys, expiry, groups, inboxes, openings, search
+from meshd.store import authors, epochkeys, expiry, groups, inboxes, openings
 from meshd.store.aside import Aside
 from meshd.store.authors import SELF, Authors
 from meshd.store.chains import Arrival, Chains
 from meshd.store.contacts import Contacts
 from meshd.store.db import Database, marks, slices
 from meshd.store.kept import Kept
-from meshd.store.rows import MARKS, Row, latest, select
+from meshd.store.plans import Plans
+from meshd.store.rows import Row, latest, select
+from meshd.store.schema import MIGRATIONS
 from meshd.store.search import Search
 
 __all__ = ["Channel", "Entry", "Log", "Row"]
-
-_MIGRATIONS = (
-    (
-        """CREATE TABLE node (
-            one INTEGER PRIMARY KEY CHECK (one = 1), seed BLOB NOT NULL, name TEXT NOT NULL,
-            opened INTEGER NOT NULL, last_hlc INTEGER NOT NULL, last_cursor INTEGER NOT NULL)""",
-        """CREATE TABLE channel (
-            number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, name TEXT NOT NULL, kind TEXT NOT NULL,
-            joined INTEGER NOT NULL, read INTEGER NOT NULL)""",
-        """CREATE TABLE post (
-            cursor INTEGER PRIMARY KEY, id BLOB NOT NULL, channel INTEGER NOT NULL,
-            chain INTEGER NOT NULL, sequence INTEGER NOT NULL, parents BLOB NOT NULL, hlc INTEGER NOT NULL,
-            kind INTEGER NOT NULL, keep_until INTEGER NOT NULL, text TEXT, reply_to BLOB NOT NULL,
-            via TEXT NOT NULL, first_seen_ms INTEGER NOT NULL, held_contacts INTEGER NOT NULL DEFAULT 0,
-            held_others INTEGER NOT NULL DEFAULT 0, forked INTEGER NOT NULL DEFAULT 0)""",
-        # Eight bytes tell posts apart well enough, and make a third of the pages to rewrite at each commit.
-        "CREATE INDEX post_id ON post (substr(id, 1, 8))",
-        "CREATE INDEX post_place ON post (chain, sequence)",
-        "CREATE INDEX post_time ON post (channel, hlc) WHERE text IS NOT NULL",
-        "CREATE INDEX post_channel ON post (channel) WHERE text IS NOT NULL",
-        *authors.SCHEMA,
-        *chains.SCHEMA,
-    ),
-    (
-        *aside.SCHEMA,
-        *chains.SCHEMA_2,
-        "CREATE INDEX post_unshown ON post (hlc) WHERE text IS NULL",
-    ),
-    search.SCHEMA,
-    contacts.SCHEMA,
-    (*epochkeys.SCHEMA, *openings.SCHEMA, *inboxes.SCHEMA, *groups.SCHEMA),
-    (*groups.SCHEMA_2, *MARKS),
-)
 
 
 class Channel(NamedTuple):
@@ -98,12 +67,12 @@ class Log:
     _last_cursor: int
 
     def __init__(self, path: Path, key: bytes, durable: bool = True) -> None:
-        self._load(Database(path, key, _MIGRATIONS, durable=durable))
+        self._load(Database(path, key, MIGRATIONS, durable=durable))
 
     @classmethod
     def create(cls, path: Path, key: bytes, seed: bytes, name: str, durable: bool = True) -> "Log":
         """A new file for the identity with this 32-byte seed, whose owner goes by `name`."""
-        database = Database.create(path, key, _MIGRATIONS, durable=durable)
+        database = Database.create(path, key, MIGRATIONS, durable=durable)
         database.write("INSERT INTO node VALUES (1, ?, ?, 0, 0, 0)", (seed, name))
         authors.insert_self(database, crypto.ed25519_keypair(seed)[0], name)
         database.commit()
@@ -123,6 +92,7 @@ class Log:
             self.contacts, self.inboxes = Contacts(database), inboxes.Inboxes(database)
             self.groups, self._chains, self.aside = groups.Groups(database), Chains(database), Aside(database)
             self.epoch_keys, self.openings = epochkeys.EpochKeys(database), openings.Openings(database)
+            self.plans = Plans(database)
             self._recall()
 
     def _recall(self) -> None:
@@ -249,6 +219,7 @@ class Log:
             ],
         )  # fmt: skip
         if forks:
+            self.groups.is_fork_new = True
             self._database.write_many("UPDATE post SET forked = 1 WHERE chain = ? AND sequence = ?", forks)
         return cursors
 
