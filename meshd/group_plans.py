@@ -1,6 +1,6 @@
 """The plans of one group: what this node holds of them, and what it owes to those who don't.
 
-The rules (protocol.md, "Plans", "What follows"):
+The rules (protocol.md, "Plans"):
 
 - What **counts**: an act whose author is a member after all that is known and has no forked key; and one that is among
   the ancestors of a post that removed its author. That is found out while the posts between are here, and then stays.
@@ -151,10 +151,8 @@ class GroupPlans:
         return "expired" if is_over else "proposed"
 
     def fired_ms(self, version: Version, place: int, *, is_drill: bool) -> int | None:
-        """When a scenario fired; None if it did not, or in a version that counts no more."""
-        ms = self.watches[version.id].fired.get((place, is_drill))
-        begin_ms, end_ms = self.arrangement.span_ms(version)
-        return ms if ms is not None and begin_ms <= ms <= end_ms else None
+        """When a scenario fired, if that stands."""
+        return self.watches[version.id].stands.get((place, is_drill))
 
     # --- what is taken ---
 
@@ -225,10 +223,14 @@ class GroupPlans:
                 found[id] = UPKEEP_EACH_MS * len(members)
         return found
 
+    def in_lines(self) -> frozenset[bytes]:
+        """The versions that are in the line of their plan."""
+        lines = [self.arrangement.line(id).versions for id in self.plan_ids()]
+        return frozenset(version.id for line in lines for version in line)
+
     def _worth(self) -> Iterator[bytes]:
         """The posts that are worth it: of versions that are in a line, or may come to be and are by a member."""
-        members = self.own.group.dag.membership().members
-        lines = {each.id for id in self.plan_ids() for each in self.arrangement.line(id).versions}
+        members, lines = self.own.group.dag.membership().members, self.in_lines()
         for id, kept in self.kept.items():
             version = self.arrangement.versions[kept.version]
             may_come = version.author in members and self.arrangement.needed(version) is not None

@@ -1,6 +1,6 @@
 """The plans that this node holds: versions and acts come in, and go when they are over.
 
-The rule (protocol.md, "Plans", "What follows"): a version is taken if it is one and there is room, an act if its
+The rule (protocol.md, "Plans"): a version is taken if it is one and there is room, an act if its
 version is here and its author has a say in it. What is not taken is looked at again when another version comes, and
 what comes before the user has accepted the group when they have. With a group that is left, all of its plans go.
 

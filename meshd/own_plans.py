@@ -122,7 +122,7 @@ class OwnPlans:
         return "open" if self.response(version, place) is not None else "sealed"
 
     def fired_ms(self, version: Version, place: int, *, is_drill: bool = False) -> int | None:
-        """When a scenario fired, wall milliseconds; None if it did not, or in a version that counts no more."""
+        """When a scenario fired, wall milliseconds; None if it did not, or that does not stand (`watch`)."""
         return self._held.of(version).fired_ms(version, place, is_drill=is_drill)
 
     def key(self, version: Version, place: int) -> bytes | None:
@@ -247,10 +247,8 @@ class OwnPlans:
 
     def _day_key(self, own: OwnGroup, keep_until: int, now: Now) -> tuple[int, bytes]:
         """Until when an envelope lasts, and its key; CallerError(refused) if there is none."""
-        under, until = (
-            self._sealing.posting(own.channel),
-            min(now.wall_ms // HOUR_MS + RESEAL_HOURS, keep_until),
-        )
+        until = min(now.wall_ms // HOUR_MS + RESEAL_HOURS, keep_until)
+        under = self._sealing.posting(own.channel)
         return until, self._sealing.day_key(own.channel, under, until)
 
     def opened(self, version: Version, place: int, key: bytes, now: Now) -> None:
@@ -292,18 +290,19 @@ class OwnPlans:
 
     def _look(self, known: GroupPlans, now: Now) -> None:
         """See what fires now; it is on the disk before anybody is told."""
-        for plan_id in known.plan_ids():
-            for version in known.arrangement.line(plan_id).versions:
-                watch = known.watches[version.id]
-                latched, fired = dict(watch.latched), dict(watch.fired)
-                fresh = watch.look(known.arrangement, self._senses(version, now))
-                for (place, leaf), ms in watch.latched.items() - latched.items():
-                    self._log.plans.latch(version.id, place, leaf, ms)
-                for (place, is_drill), ms in watch.fired.items() - fired.items():
-                    self._log.plans.fire(version.id, place, is_drill, ms)
-                for place, is_drill in fresh:
-                    self.fired(version, place, is_drill, now)
-                known.ask_ms = min(known.ask_ms, _next_look_ms(watch, now.wall_ms))
+        lines = known.in_lines()
+        for id, watch in list(known.watches.items()):
+            if id not in lines and not watch.stands:
+                continue
+            latched, fired = dict(watch.latched), dict(watch.fired)
+            fresh = watch.look(known.arrangement, self._senses(watch.version, now))
+            for (place, leaf), ms in watch.latched.items() - latched.items():
+                self._log.plans.latch(id, place, leaf, ms)
+            for (place, is_drill), ms in watch.fired.items() - fired.items():
+                self._log.plans.fire(id, place, is_drill, ms)
+            for place, is_drill in fresh:
+                self.fired(watch.version, place, is_drill, now)
+            known.ask_ms = min(known.ask_ms, _next_look_ms(watch, now.wall_ms))
 
     def _senses(self, version: Version, now: Now) -> Senses:
         return self.witness.senses(
@@ -333,7 +332,7 @@ class OwnPlans:
         """The scenarios that we called, that fired, and whose keys nobody has passed on: the longest wait before it."""
         arrangement, found = known.arrangement, {}
         for version in arrangement.versions.values():
-            for place, is_drill in known.watches[version.id].fired:
+            for place, is_drill in known.watches[version.id].stands:
                 name, seal = version.plan.scenarios[place].name, version.plan.scenarios[place].seal
                 called = arrangement.called(version, name, is_drill=False)
                 is_ours = called.ms is not None and self._author.public in called.callers
@@ -341,7 +340,6 @@ class OwnPlans:
                     seal is not None
                     and not is_drill
                     and is_ours
-                    and self.scenario_state(version, place) == "fired"
                     and arrangement.passed_key(version, name) is None
                     and self.key(version, place) is not None
                 ):

@@ -1,6 +1,6 @@
 """What this node can open of the plans: keys of scenarios, and shares.
 
-The rule (protocol.md, "Seals"): a key is here because we are an organiser, because a lock was opened here, because
+The rule (protocol.md, "Plans"): a key is here because we are an organiser, because a lock was opened here, because
 enough shares are here, or because somebody passed it on; each is checked against what the version says of it before it
 is kept. A share is our own, was released in the group, or was read aloud to us; a false one is refused, or named by
 who shows the plan. A response is decrypted when it is asked for, and stands nowhere in the clear.
