@@ -67,6 +67,8 @@ def everything(folder: Path) -> list[object]:
                 log._database.read("PRAGMA integrity_check"),
                 carry.after(0, 10_000),
                 log.after(0, None, 10_000),
+                # The one index that the check leaves out while its table is empty.
+                log._database.read("SELECT channel FROM vote ORDER BY channel, signer, body"),
             ]
 
 
