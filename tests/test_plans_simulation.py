@@ -50,7 +50,7 @@ def test_it_notices_a_stand_down_that_does_not_beat_what_fired(monkeypatch: pyte
 def test_it_notices_one_organiser_who_counts_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     def counts_calls(self: Arrangement, version: Version, name: str, *, is_drill: bool) -> Called:
         begin_ms, end_ms = self.span_ms(version)
-        stamps = sorted(said.time_ms for said in self._all(version, CALL, name, is_drill))
+        stamps = sorted(said.time_ms for said in self.all(version, CALL, name, is_drill))
         within = [ms for ms in stamps if begin_ms <= ms <= end_ms]
         return Called(frozenset(), next(iter(within[version.plan.threshold - 1 :]), None))
 
