@@ -31,3 +31,5 @@ def lines(document: Document) -> Iterator[str]:
         detail = f": {one['detail']}" if one["detail"] else ""
         when = f", since {local_time(one['since'])}" if one["since"] else ""
         yield inert(f"{one['source']:9}  {one['found']}{detail}{when}")
+    if document["attested_by"]:
+        yield inert(f"attested   by {', '.join(one['name'] for one in document['attested_by'])}")

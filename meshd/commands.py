@@ -41,7 +41,7 @@ class Commands:
         self._held: set[bytes] = set()  # posts that a waiting command asked about and that are held now
         self._methods: dict[str, Method] = {
             "status": lambda params, now: queries.status(node, now),
-            "internet": lambda params, now: node.internet.document(now),
+            "internet": lambda params, now: queries.internet(node, now),
             "id.show": self._id_show,
             "invite.network": self._invite_network,
             "post": self._post,

@@ -35,6 +35,9 @@ class Deciding:
     def __init__(self, log: Log, author: Author, sealing: Sealing, publish: Publish, make: Make) -> None:
         self._log, self._author, self._sealing = log, author, sealing
         self._publish, self._make = publish, make
+        self.is_frozen: Callable[[OwnGroup, Now], bool] = lambda own, now: (
+            False
+        )  # told by who knows the plans
 
     def open_acts(self, own: OwnGroup) -> list[acts.OpenAct]:
         """What some have signed and that has not come about."""
@@ -65,13 +68,15 @@ class Deciding:
         with suppress(CallerError):  # without its key nobody else would open it either
             self.state(own, statement.encode_body(said, self._author.sign_statement(said)), now, about)
 
-    def state(self, own: OwnGroup, body: bytes, now: Now, under: bytes = b"") -> None:
-        """Post the body of a statement in the group, under the epoch that we post under or this one;
-        CallerError(refused)."""
+    def state(
+        self, own: OwnGroup, body: bytes, now: Now, under: bytes = b"", hours: int = RESEAL_HOURS
+    ) -> None:
+        """Post the body of a statement in the group, under the epoch that we post under or this one, and have it kept
+        for so long; CallerError(refused)."""
         under = under or self._sealing.posting(own.channel)
         if not under:
             raise CallerError(Code.refused, "there is no key for this group any more, or none yet")
-        keep_hours = min(RESEAL_HOURS, own.group.keep_hours_max())
+        keep_hours = min(hours, own.group.keep_hours_max())
         made = self._author.sign(own.channel, under, KIND_STATEMENT, body, keep_hours, now.wall_ms)
         until = made.post.keep_until
         day_key = self._sealing.day_key(own.channel, under, until)
@@ -85,7 +90,10 @@ class Deciding:
             self._carry_out(own, decided[key], now)
 
     def _carry_out(self, own: OwnGroup, act: acts.OpenAct, now: Now) -> None:
-        """Make the epoch that an act asks for; who has no card of who is to be added leaves it to others."""
+        """Make the epoch that an act asks for; who has no card of who is to be added leaves it to others. In the dark,
+        where a plan says so, nobody is added."""
+        if act.purpose == statement.ADD_MEMBER and self.is_frozen(own, now):
+            return
         row = self._log.contacts.inbox(act.subject)
         rows = (Member(act.subject, *row),) if row and act.purpose == statement.ADD_MEMBER else ()
         with suppress(CallerError):

@@ -163,6 +163,10 @@ class Grouping:
         """Do this to all of these at once if it is ours to do; else sign it, and do it once enough have."""
         own.require_in()
         groups, current = self._groups(), own.group.current()
+        if purpose == ADD_MEMBER and subjects and groups.deciding.is_frozen(own, now):
+            raise CallerError(
+                Code.refused, "it is dark, and a plan of this group wants nobody added until it is light"
+            )
         if current is None:
             raise CallerError(
                 Code.refused, "you are no longer in this group, or its parts have to meet first"

@@ -217,7 +217,7 @@ class Internet:
         return {"state": self.state.value, "since": rfc3339(self.remembered.since_ms)}
 
     def document(self, now: Now) -> dict[str, Any]:
-        """What `internet` answers."""
+        """What `internet` answers, but for what others say."""
         is_dark, noted = self.dark(now), self.remembered
         last_ms = max(noted.full_ms, noted.domestic_ms)
         observations = []
@@ -243,5 +243,4 @@ class Internet:
             "reason": self.why(now),
             "last_seen": rfc3339(last_ms) if last_ms else None,
             "observations": observations,
-            "attested_by": [],
         }

@@ -15,6 +15,7 @@ from meshd.own_groups import OwnGroups
 from meshd.own_plans import OwnPlans
 from meshd.store.log import Log
 from meshd.vouching import Vouching
+from meshd.witness import Witness
 
 if TYPE_CHECKING:
     from meshd.node import Node
@@ -31,4 +32,5 @@ def load_own(node: "Node", log: Log, now: Now) -> None:
     node.directs = Directs(
         log, author, sealing, groups, entropy=entropy, rng=rng, publish=publish, receipts=node.receipts
     )
-    node.plans = OwnPlans(log, author, sealing, groups, rng=rng, publish=publish)
+    witness = node.witness = Witness(log, author, groups, node.internet, rng=rng)
+    node.plans = witness.plans = OwnPlans(log, author, sealing, groups, witness, rng=rng, publish=publish)

@@ -74,6 +74,7 @@ from meshd.store.carry import Carry
 from meshd.store.log import Log
 from meshd.upkeep import Upkeep
 from meshd.vouching import Vouching
+from meshd.witness import Witness
 
 
 class Node:
@@ -122,6 +123,7 @@ class Node:
         self.inbox: Inbox | None = None
         self.groups: OwnGroups | None = None
         self.vouching: Vouching | None = None
+        self.witness: Witness | None = None
         self.directs: Directs | None = None
         self.plans: OwnPlans | None = None
         if self.log is not None:

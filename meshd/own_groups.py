@@ -71,6 +71,7 @@ class OwnGroups:
         self.deciding = Deciding(log, author, sealing, publish, self._carry_out)
         self.groups: dict[bytes, OwnGroup] = {}
         self.vouched: Callable[[OwnGroup, Inside, Statement], None] = lambda own, inside, said: None
+        self.planned: Callable[[OwnGroup, Inside, Statement], None] = lambda own, inside, said: None
         self.wrote: Callable[[OwnGroup, Inside, Now], None] = lambda own, inside, now: None
         for row in log.groups.all():
             self.new(row).load(log.groups)
@@ -171,6 +172,8 @@ class OwnGroups:
             return  # nothing is decided between two, and no third is there to hear of anybody
         if said[0].purpose == statement.VOUCH:
             self.vouched(own, inside, said[0])
+        elif said[0].purpose >= statement.SIGN_PLAN:
+            self.planned(own, inside, said[0])
         elif own.votes.take(said[0], found.author, said[1]):
             own.is_stale = True
 

@@ -12,7 +12,6 @@ has to be asked in the street. A drill opens nothing.
 import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Protocol
 
 from meshd.author import Author, Signed
 from meshd.envelope import post_content
@@ -44,6 +43,7 @@ from meshd.post import HOUR_MS, KIND_PLAN, KIND_PLAN_ACT
 from meshd.sealing import Sealing
 from meshd.statement import CALL, KEY, SHARE, SIGN_PLAN, STAND_DOWN, Statement
 from meshd.store.log import Log
+from meshd.witness import Witness
 
 _SEAL, _PASS = b"seal", b"pass"  # duties that take turns
 _NEVER = 2**63
@@ -56,20 +56,6 @@ _NO_SAY = {
 }
 
 
-class Witness(Protocol):
-    """Who can say what this node and others see."""
-
-    def senses(self, version: Version, now: Now, opened_ms: Callable[[str], int | None]) -> Senses:
-        """What is to be said about the cues of this version."""
-
-
-class Unseeing:
-    """Sees nothing: it is never dark, nobody attests it, and nobody is missed."""
-
-    def senses(self, version: Version, now: Now, opened_ms: Callable[[str], int | None]) -> Senses:
-        return Senses(now.wall_ms, now.synced, False, frozenset(), lambda name, leaf: frozenset(), opened_ms)
-
-
 class OwnPlans:
     """Owns what is known of plans; lives as long as the log is open."""
 
@@ -79,13 +65,13 @@ class OwnPlans:
         author: Author,
         sealing: Sealing,
         groups: OwnGroups,
+        witness: Witness,
         *,
         rng: random.Random,
         publish: Publish,
-        witness: Witness | None = None,
     ) -> None:
         self._log, self._author, self._sealing, self._publish = log, author, sealing, publish
-        self.witness: Witness = witness or Unseeing()
+        self._witness = witness
         self.keys = PlanKeys(log, groups.inbox, author.public)
         self.fired: Callable[[Version, int, bool, Now], None] = lambda version, place, is_drill, now: None
         self._held = HeldPlans(log, sealing, groups, self.keys, rng)
@@ -274,6 +260,8 @@ class OwnPlans:
         for known in self._held.all():
             seen = (known.knows(), now.synced)
             if seen != known.seen or known.ask_ms <= now.wall_ms:
+                if not known.ask_ms:
+                    self._witness.look_again()
                 if seen[:1] != known.seen[:1]:
                     known.find_standing(self._log)
                 known.seen, known.ask_ms = seen, (now.wall_ms // HOUR_MS + 1) * HOUR_MS
@@ -301,11 +289,14 @@ class OwnPlans:
             for (place, is_drill), ms in watch.fired.items() - fired.items():
                 self._log.plans.fire(id, place, is_drill, ms)
             for place, is_drill in fresh:
+                if is_drill:
+                    name = watch.version.plan.scenarios[place].name
+                    self._witness.reached(watch.version, name, now)
                 self.fired(watch.version, place, is_drill, now)
             known.ask_ms = min(known.ask_ms, _next_look_ms(watch, now.wall_ms))
 
     def _senses(self, version: Version, now: Now) -> Senses:
-        return self.witness.senses(
+        return self._witness.senses(
             version, now, lambda name: self.keys.opened_ms(version, version.plan.place(name))
         )
 

@@ -61,6 +61,19 @@ def status(node: "Node", now: Now) -> Document:
     }
 
 
+def internet(node: "Node", now: Now) -> Document:
+    """What this laptop sees of the internet, and who says in its groups that it is dark; nobody while it is locked."""
+    log, author, witness = node.log, node.author, node.witness
+    attested_by = []
+    if log is not None and author is not None and witness is not None:
+        names = {author.public: log.name}
+        attested_by = [
+            {"id": who.hex(), "name": names.get(who) or people.shown(log, who)}
+            for who in witness.attested_by(now)
+        ]
+    return {**node.internet.document(now), "attested_by": attested_by}
+
+
 def contact(node: "Node", link: int | None) -> str | None:
     """The name of the contact behind a link, if it is one."""
     identity = node.recognition.contact(link) if link is not None else None

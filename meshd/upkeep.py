@@ -26,7 +26,7 @@ class Upkeep:
             node.indexing,
         )
         self._time, self._groups, self._vouching = node.time, node.groups, node.vouching
-        self._directs, self._plans = node.directs, node.plans
+        self._directs, self._plans, self._witness = node.directs, node.plans, node.witness
         self._internet = node.internet
         self.retention = Retention(node.carry, node.log, node.keyset, node.intake.sealing)
 
@@ -47,6 +47,8 @@ class Upkeep:
                 self._groups.inbox.go_on(now)
             if self._vouching is not None:
                 self._vouching.go_on(now)
+            if self._witness is not None:
+                self._witness.go_on(now)
             if self.retention.is_through and self._log is not None:
                 self._intake.advanced = self._log.last_cursor()  # gaps that nobody can fill are gone
         if self._plans is not None and not self._intake.behind:
@@ -78,6 +80,8 @@ class Upkeep:
                 groups = self._directs.groups
                 deadlines += [groups.next_deadline(now), groups.inbox.next_deadline(now)]
                 deadlines.append(self._directs.receipts.next_deadline(now))
+            if self._witness is not None:
+                deadlines.append(self._witness.next_deadline(now))
         if self._plans is not None:
             deadlines.append(self._plans.next_deadline(now))
         if (due_ms := self._intake.release_ms) is not None and now.synced:

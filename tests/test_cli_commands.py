@@ -287,7 +287,7 @@ INTERNET: dict[str, Any] = {
         {"source": "routes", "found": "a way out", "detail": "", "since": None},
         {"source": "system", "found": "nothing", "detail": "not \x1b answered", "since": "2026-11-22T13:04:00Z"},
     ],
-    "attested_by": [],
+    "attested_by": [{"id": "aa" * 32, "name": "oak"}, {"id": "bb" * 32, "name": "fe\x1brn"}],
 }  # fmt: skip
 
 
@@ -302,8 +302,11 @@ def test_internet_says_what_is_seen_and_by_whom(script: Any, capsys: Any) -> Non
         f"last seen  {gone}",
         "routes     a way out",
         f"system     nothing: not \\x1b answered, since {gone}",
+        "attested   by oak, fe\\x1brn",
     ]
     nobody = {"state": None, "since": None, "dark": False, "dark_since": None, "last_seen": None}
-    script({"internet": {**INTERNET, **nobody, "reason": "nobody looks", "observations": []}})
+    script(
+        {"internet": {**INTERNET, **nobody, "reason": "nobody looks", "observations": [], "attested_by": []}}
+    )
     assert run(["internet"]) == 0
     assert capsys.readouterr().out == "internet   unknown\ndark       no\nbecause    nobody looks\n"

@@ -325,7 +325,6 @@ def test_the_document() -> None:
                 "since": "2026-12-02T13:00:00.000Z",
             },
         ],
-        "attested_by": [],
     }
 
 

@@ -13,10 +13,17 @@ class Observation(TypedDict):
     since: str | None
 
 
+class Attester(TypedDict):
+    """Somebody who says in a group of ours that it is dark."""
+
+    id: str
+    name: str
+
+
 class Internet(TypedDict):
     """`state`: null if nobody can tell. `dark`: whether this laptop's own view is that of a blackout, and counts;
     `reason` says why, or why not. `last_seen`: when any of the internet was seen last, to some minutes. `attested_by`:
-    who else says that it is dark."""
+    whose word that it is dark holds now, our own among them."""
 
     v: int
     state: Literal["full", "portal", "domestic", "local", "offline"] | None
@@ -26,4 +33,4 @@ class Internet(TypedDict):
     reason: str
     last_seen: str | None
     observations: list[Observation]
-    attested_by: list[str]
+    attested_by: list[Attester]

@@ -98,8 +98,8 @@ class Groups:
         self._database.write("INSERT OR REPLACE INTO own_group VALUES (?, ?, ?, ?)", group)
 
     def remove(self, channel: bytes) -> None:
-        """Forget a group and its epochs."""
-        for table in ("own_group", "epoch_post", "vote", "vouch"):
+        """Forget a group, its epochs, and what was said in it."""
+        for table in ("own_group", "epoch_post", "vote", "vouch", "said"):
             self._database.write(f"DELETE FROM {table} WHERE channel = ?", (channel,))
 
     def leave(self, channel: bytes, epochs: Collection[bytes], hour: int) -> None:

@@ -34,6 +34,7 @@ from meshd.store.plans import Plans
 from meshd.store.rows import Row, latest, select
 from meshd.store.schema import MIGRATIONS
 from meshd.store.search import Search
+from meshd.store.witness import Said
 
 __all__ = ["Channel", "Entry", "Log", "Row"]
 
@@ -92,7 +93,7 @@ class Log:
             self.contacts, self.inboxes = Contacts(database), inboxes.Inboxes(database)
             self.groups, self._chains, self.aside = groups.Groups(database), Chains(database), Aside(database)
             self.epoch_keys, self.openings = epochkeys.EpochKeys(database), openings.Openings(database)
-            self.plans = Plans(database)
+            self.plans, self.said = Plans(database), Said(database, self._chains)
             self._recall()
 
     def _recall(self) -> None:

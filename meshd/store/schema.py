@@ -16,6 +16,7 @@ from meshd.store import (
     plans,
     rows,
     search,
+    witness,
 )
 
 MIGRATIONS = (
@@ -50,4 +51,5 @@ MIGRATIONS = (
     (*epochkeys.SCHEMA, *openings.SCHEMA, *inboxes.SCHEMA, *groups.SCHEMA),
     (*groups.SCHEMA_2, *rows.MARKS),
     (*plans.SCHEMA, "CREATE INDEX post_forked ON post (chain) WHERE forked"),
+    witness.SCHEMA,
 )
