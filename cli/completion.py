@@ -46,16 +46,37 @@ def people(context: click.Context, param: click.Parameter, start: str) -> list[s
     return _live(context, "contact.list", "contacts", "name", start)
 
 
+def plans(context: click.Context, param: click.Parameter, start: str) -> list[str]:
+    """The titles of plans that begin with `start`; of one that has no bare title, the beginning of its id."""
+    found = _rows(context, "plan.list", "plans")
+    names = (each["title"] if " " not in each["title"] else each["id"][:8] for each in found)
+    return list(dict.fromkeys(name for name in names if name.startswith(start)))
+
+
+def scenarios(context: click.Context, param: click.Parameter, start: str) -> list[str]:
+    """The scenarios of the plan before them that begin with `start`."""
+    given = str(context.params.get("plan"))
+    found = [
+        each for each in _rows(context, "plan.list", "plans") if given in (each["title"], each["id"][:8])
+    ]
+    names = (scenario["name"] for each in found for scenario in each["scenarios"])
+    return list(dict.fromkeys(name for name in names if name.startswith(start)))
+
+
 def askers(context: click.Context, param: click.Parameter, start: str) -> list[str]:
     """The names of who waits for an answer that begin with `start`."""
     return list(dict.fromkeys(_live(context, "requests", "requests", "name", start)))
 
 
 def _live(context: click.Context, method: str, rows: str, field: str, start: str) -> list[str]:
+    return [each[field] for each in _rows(context, method, rows) if each[field].startswith(start)]
+
+
+def _rows(context: click.Context, method: str, rows: str) -> list[dict[str, Any]]:
     home = context.find_root().ensure_object(Console).home
     try:
         with Client(home, timeout_s=_PATIENCE_S) as client:
             found: list[dict[str, Any]] = client.call(method)[rows]
     except CallerError:
         return []
-    return [each[field] for each in found if each[field].startswith(start)]
+    return found

@@ -5,16 +5,32 @@ from collections.abc import Iterator
 import click
 
 from cli.client import Document
-from cli.commands import command
+from cli.commands import Group, command
 from cli.console import Console
 from cli.inert import inert
 from cli.text import local_time
 
+internet = Group(
+    "internet",
+    "Shows how much of the internet this laptop sees, and whether that counts as dark.",
+    "mesh internet --json",
+    {"attest": "cli.internet:attest"},
+    invoke_without_command=True,
+    callback=lambda: _shown_alone(),
+)
 
-@command("internet", example="mesh internet --json")
-def internet(console: Console) -> None:
-    """Shows how much of the internet this laptop sees, and whether that counts as dark."""
-    console.show(console.call("internet"), lines)
+
+@click.pass_context
+def _shown_alone(context: click.Context) -> None:
+    if context.invoked_subcommand is None:
+        console = context.find_root().ensure_object(Console)
+        console.show(console.call("internet"), lines)
+
+
+@command("attest", example="mesh internet attest")
+def attest(console: Console) -> None:
+    """Says in groups with plans that it is dark here, until it is light again."""
+    console.show(console.call("internet.attest"), lines)
 
 
 def lines(document: Document) -> Iterator[str]:

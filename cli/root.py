@@ -54,6 +54,11 @@ SECTIONS = {
         "show": Place("cli.posts:show", "one post, its provenance"),
         "mark": Place("cli.posts:mark", "keep a post past its time"),
         "channel": Place("cli.channels:channel", "list, join, leave"),
+        "heartbeat": Place("cli.plans:heartbeat", "say that you are there"),
+    },
+    "Plans": {
+        "plan": Place("cli.plans:plan", "arrange, seal, open"),
+        "cue": Place("cli.plans:cue", "call what is arranged"),
     },
     "People": {
         "contact": Place("cli.contacts:contact", "add, verify, block"),

@@ -22,6 +22,7 @@ from meshd.grouping import Grouping, heal_to_post, keep_class
 from meshd.ids import Address
 from meshd.limits import PONG_MS, WAIT_MS
 from meshd.places import ID_PREFIX, Place, Places
+from meshd.planning import Planning
 from meshd.post import HOUR_MS, Text, encode_text
 from meshd.proto.session import State
 from meshd.reading import Reading
@@ -58,6 +59,7 @@ class Commands:
             **Contacting(node).methods,
             **Grouping(node).methods,
             **Directing(node).methods,
+            **Planning(node).methods,
             "clock.confirm": self._clock_confirm,
         }
 

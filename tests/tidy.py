@@ -92,7 +92,7 @@ ROWS = (
         ("cli", "cli.*"),
         ("vocabulary", "cli"),
         {"click": ANY, "platformdirs": ANY, "segno": ANY, "zxingcpp": ("cli.picture",)},
-        modules_too=("meshd.daemon.api",),
+        modules_too=("meshd.daemon.api", "meshd.plans.example"),
     ),
 )
 # Imported inside the function that needs them: they cost every start otherwise.

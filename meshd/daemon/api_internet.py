@@ -34,3 +34,9 @@ class Internet(TypedDict):
     last_seen: str | None
     observations: list[Observation]
     attested_by: list[Attester]
+
+
+class Attested(Internet):
+    """`groups`: in how many it was said that it is dark here."""
+
+    groups: int

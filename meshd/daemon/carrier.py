@@ -1,4 +1,4 @@
-"""Bundles on the disk: what `bundle.export` and `bundle.import` do with files.
+"""Files that the user named: what `bundle.export` and `bundle.import` do with bundles, and how a plan's file is read.
 
 The rule: a path comes from the user and may be anything, and what is read may come from anybody. Only a regular
 file is read, never through a link in its place, without waiting for one that never opens, and BUNDLE_SIZE_MAX of it
@@ -83,6 +83,23 @@ async def export(ask: Ask, network_key: bytes, params: dict[str, Any]) -> dict[s
         finally:
             os.close(file)
     return {"envelopes": writer.count, "bytes": size}
+
+
+async def read_small(path: str, size_max: int) -> bytes:
+    """What a file that the user named holds: all of it, or a byte more than it may be."""
+    with _words(_absolute(path)):
+        file = os.open(path, _READ)
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise CallerError(Code.refused, f"{path} is no regular file")
+            content = b""
+            while len(content) <= size_max and (
+                piece := await trio.to_thread.run_sync(os.read, file, size_max + 1 - len(content))
+            ):
+                content += piece
+        finally:
+            os.close(file)
+    return content
 
 
 async def _write(file: int, content: bytes) -> int:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from meshd import limits
-from meshd.daemon import api, carrier
+from meshd.daemon import api, carrier, phrases
 from meshd.daemon.request import Request, Wrong, check, decode, error_text, id_of, result_text
 from meshd.daemon.subscription import Subscription
 from meshd.errors import CallerError, Code
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _CHUNK_SIZE = 64 * 1024
 _TOO_LONG = CallerError(Code.refused, "the answer is over 8 MiB: ask for less at a time")
 
-Carry = Callable[[carrier.Ask, bytes, dict[str, Any]], Awaitable[dict[str, Any]]]
+Slow = Callable[[carrier.Ask, dict[str, Any]], Awaitable[dict[str, Any]]]
 Answer = Callable[[str], None]  # takes one answer as text, empty where none is wanted
 
 
@@ -138,9 +138,16 @@ class Client:
 
         if request.method != "status":
             self._rpc.control.touch()
-        carried = {"bundle.import": carrier.import_, "bundle.export": carrier.export}
-        if request.method in carried:
-            self._nursery.start_soon(self._carry, carried[request.method], request.params, on_replies)
+        network_key = self._rpc.feed.network_key
+        slow: dict[str, Slow] = {
+            "bundle.import": lambda ask, params: carrier.import_(ask, network_key, params),
+            "bundle.export": lambda ask, params: carrier.export(ask, network_key, params),
+            "plan.propose": phrases.propose,
+            "plan.burn": phrases.burn,
+            "plan.open": phrases.open_,
+        }
+        if request.method in slow:
+            self._nursery.start_soon(self._do_slowly, slow[request.method], request.params, on_replies)
             return
         local: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "subscribe": self._subscribe,
@@ -217,21 +224,21 @@ class Client:
             raise CallerError(Code.not_found, "there is no such subscription on this connection")
         return {}
 
-    async def _carry(
-        self, carry: Carry, params: dict[str, Any], on_replies: Callable[[list[Reply]], None]
+    async def _do_slowly(
+        self, slow: Slow, params: dict[str, Any], on_replies: Callable[[list[Reply]], None]
     ) -> None:
-        """Read or write a bundle. Its slices are commands of this client, one after the other."""
+        """What takes files or long sums. What it asks of the core are commands of this client, one after the other."""
         number = self._rpc.number()  # under way as a whole, so that a client has only so many files open
         self._waiting.add(number)
         try:
-            reply = Reply(number, await carry(self._slice, self._rpc.feed.network_key, params))
+            reply = Reply(number, await slow(self._ask_core, params))
         except CallerError as error:
             reply = Reply(number, None, error)
         self._waiting.discard(number)
         self._room.set()
         on_replies([reply])
 
-    async def _slice(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def _ask_core(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """The core's answer to a command of the daemon's own."""
         answered: list[Reply] = []
         there = trio.Event()

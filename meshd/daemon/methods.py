@@ -27,7 +27,21 @@ from meshd.daemon.api import (
 )
 from meshd.daemon.api_contacts import Compared, Contacts, Vouched
 from meshd.daemon.api_groups import Group, Invited, Presumed, Requests, Written
-from meshd.daemon.api_internet import Internet
+from meshd.daemon.api_internet import Attested, Internet
+from meshd.daemon.api_plans import (
+    Burned,
+    Cue,
+    Cues,
+    Heartbeat,
+    Opened,
+    Plans,
+    Proposed,
+    Ready,
+    Share,
+    ShareWords,
+    Signed,
+    StoodDown,
+)
 from meshd.daemon.api_posts import Marked, Shown
 
 TYPE_NAMES: dict[type, str] = {
@@ -59,6 +73,9 @@ _CHANNEL = Param((str,), "a channel's name, `public:name`, or an id prefix of at
 _ADDRESS = Param((str,), "HOST:PORT or [IPv6]:PORT", required=True)
 _WHO = Param((str,), "a petname, `name#7f3a`, or an id prefix of at least 6", required=True)
 _GROUP = Param((str,), "a group's name, `group:name`, or an id prefix of at least 6", required=True)
+_PLAN = Param((str,), "a plan's title, or a prefix of its id or of a version's, of at least 6", required=True)
+_SCENARIO = Param((str,), "the name of a scenario", required=True)
+_ONE_SCENARIO = Param((str,), "the name of a scenario; without it, the one of which we hold a share")
 METHODS: dict[str, Method] = {
     "status": Method({}, Status, "the node at a glance"),
     "down": Method({}, Empty, "stops the daemon; the answer comes before it stops"),
@@ -241,6 +258,65 @@ METHODS: dict[str, Method] = {
         {"who": _WHO}, Requests, "forgets what somebody wants, and hears nothing for a week"
     ),
     "internet": Method({}, Internet, "how much of the internet this laptop sees, and whether it is dark"),
+    "internet.attest": Method(
+        {},
+        Attested,
+        "says in groups with plans that it is dark here, until it is light; `not_met` if it is not",
+    ),
+    "heartbeat.on": Method({}, Heartbeat, "gives a sign of life about hourly where a plan waits for silence"),
+    "heartbeat.off": Method({}, Heartbeat, "gives none any more"),
+    "plan.propose": Method(
+        {
+            "file": Param((str,), "an absolute path: the plan as TOML", required=True),
+            "group": _GROUP,
+            "replaces": Param((str,), "the plan that this is to be the next version of"),
+            "single": Param((bool,), "one of several organisers may act alone"),
+        },
+        Proposed,
+        "checks a plan's file, seals it and posts it; phrases that were made for it stand in this answer alone",
+    ),
+    "plan.sign": Method({"plan": _PLAN}, Signed, "signs the version that waits for it, as an organiser"),
+    "plan.burn": Method(
+        {"plan": _PLAN, "who": _WHO},
+        Burned,
+        "proposes the next version, in which a steward has no share and no say, with new keys and phrases",
+    ),
+    "plan.list": Method({}, Plans, "the plans of all groups"),
+    "plan.show": Method({"plan": _PLAN}, Plans, "one plan: the version that stands, and those that wait"),
+    "plan.ready": Method({"plan": _PLAN}, Ready, "who is there to carry a plan out"),
+    "plan.open": Method(
+        {
+            "plan": _PLAN,
+            "scenario": _SCENARIO,
+            "phrase": Param((str,), "as it was heard: case, punctuation and spacing do not matter"),
+            "phrase_file": Param((str,), "or an absolute path to a file that holds it"),
+            "pass_on": Param((bool,), "post the key, so that it opens for the whole group"),
+        },
+        Opened,
+        "opens a phrase lock; `not_met` if it is another phrase",
+    ),
+    "plan.share.show": Method({"plan": _PLAN, "scenario": _ONE_SCENARIO}, ShareWords, "our share, in words"),
+    "plan.share.release": Method({"plan": _PLAN, "scenario": _ONE_SCENARIO}, Share, "posts our share"),
+    "plan.share.enter": Method(
+        {"plan": _PLAN, "words": Param((str,), "the 20 words of somebody's share", required=True)},
+        Share,
+        "takes in a share that was read aloud; `invalid` if it is false",
+    ),
+    "plan.stand-down": Method(
+        {
+            "plan": _PLAN,
+            "scenario": Param((str,), "the name of a scenario; without it, all of them"),
+            "drill": Param((bool,), "its drill"),
+        },
+        StoodDown,
+        "says, as an organiser, that a scenario is not to happen; once enough do, that is final",
+    ),
+    "cue.fire": Method(
+        {"plan": _PLAN, "scenario": _SCENARIO, "drill": Param((bool,), "only as a drill")},
+        Cue,
+        "calls a scenario, as an organiser; it fires once enough do",
+    ),
+    "cue.list": Method({}, Cues, "what was called in the plans that stand"),
     "clock.confirm": Method({}, Confirmed, "says that this machine's clock is right"),
     "bundle.export": Method(
         {
