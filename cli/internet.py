@@ -10,21 +10,22 @@ from cli.console import Console
 from cli.inert import inert
 from cli.text import local_time
 
-internet = Group(
-    "internet",
-    "Shows how much of the internet this laptop sees, and whether that counts as dark.",
-    "mesh internet --json",
-    {"attest": "cli.internet:attest"},
-    invoke_without_command=True,
-    callback=lambda: _shown_alone(),
-)
-
 
 @click.pass_context
 def _shown_alone(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         console = context.find_root().ensure_object(Console)
         console.show(console.call("internet"), lines)
+
+
+internet = Group(
+    "internet",
+    "Shows how much of the internet this laptop sees, and whether that counts as dark.",
+    "mesh internet --json",
+    {"attest": "cli.internet:attest"},
+    invoke_without_command=True,
+    callback=_shown_alone,
+)
 
 
 @command("attest", example="mesh internet attest")

@@ -51,11 +51,12 @@ class Planning:
 
     # --- proposing ---
 
-    def _group(self, channel: bytes) -> OwnGroup:
-        groups = self._node.groups
-        own = groups.get(channel) if groups is not None else None
+    def _group(self, text: str) -> OwnGroup:
+        """The group that a caller means, if plans can be proposed in it by us; CallerError(not_found, refused)."""
+        found = self._node.commands.channel(text if ":" in text else text.removeprefix("#"))
+        own = self._node.groups.get(found.id) if self._node.groups is not None else None
         if own is None or own.is_direct or not own.is_in:
-            raise CallerError(Code.not_found, "a plan is of a group that you are in: see mesh channel list")
+            raise CallerError(Code.not_found, f"you are in no group {text}")
         own.require_in()
         return own
 
@@ -69,10 +70,9 @@ class Planning:
                 raise CallerError(Code.refused, "an organiser does that: see mesh plan show")
             who = people.find(log, params["burn"])
             draft = proposing.without(version, who, lambda place: told.plans.response(version, place))
-            own = self._group(version.channel)
+            own = self._group(version.channel.hex())
         else:
-            text = params["group"]
-            own = self._group(self._node.commands.channel(text if ":" in text else text.removeprefix("#")).id)
+            own = self._group(params["group"])
             draft = planfile.read(
                 params["text"],
                 self._find,

@@ -8,6 +8,7 @@ The rules:
 - A call is taken for a scenario that waits for one, while the plan is valid; its drill whatever its cue. Whether a call
   or a stand-down is enough follows from what all said (`plans.arrangement`), not from who asks.
 - An opened scenario is passed on, and a share released, only if the user asks for it.
+- What fires by what was said here has fired before it is answered (`go_on`), so that the answer tells.
 """
 
 from typing import TYPE_CHECKING
@@ -78,6 +79,7 @@ class Releasing:
         plans.opened(version, place, key, now)
         if params.get("pass_on"):
             plans.act(version, KEY, scenario.name, now, payload=key)
+        plans.go_on(now)
         return self._opened(version, place, now)
 
     def _opened(self, version: Version, place: int, now: Now) -> Document:
@@ -121,6 +123,7 @@ class Releasing:
         self._names.require_writing()
         version, place, share = self._own_share(params, now)
         self._told.plans.act(version, SHARE, version.plan.scenarios[place].name, now, payload=share)
+        self._told.plans.go_on(now)
         return self._shared(version, place)
 
     def _share_enter(self, params: Params, now: Now) -> Document:
@@ -130,6 +133,7 @@ class Releasing:
         for place, scenario in enumerate(plan.scenarios):
             if scenario.seal is not None and shares.is_true(version.channel, scenario.seal, share):
                 self._told.plans.enter_share(version, place, share, now)
+                self._told.plans.go_on(now)
                 return self._shared(version, place)
         named = shares.place(share)
         who = (
@@ -162,6 +166,7 @@ class Releasing:
             )
         if before != "fired":
             self._told.plans.act(version, CALL, scenario.name, now, is_drill=is_drill)
+            self._told.plans.go_on(now)
         return self._told.cue(version, place, is_drill=is_drill)
 
     def _cue_list(self, params: Params, now: Now) -> Document:
