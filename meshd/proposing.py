@@ -1,6 +1,6 @@
 """What a draft becomes before it is proposed: the next version of its plan, with all seals made.
 
-The rule (protocol.md, "Seals"): each sealed scenario of each version has a new key, and whoever is organiser or steward
+The rule (protocol.md, "Plans", *Seals*): each sealed scenario of each version has a new key, and whoever is organiser or steward
 is given a part of it under a prekey that holds today. Who has none can't be given one, so then nothing is proposed at
 all, and everybody who lacks one is named at once.
 

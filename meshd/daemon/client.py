@@ -138,10 +138,9 @@ class Client:
 
         if request.method != "status":
             self._rpc.control.touch()
-        network_key = self._rpc.feed.network_key
         slow: dict[str, Slow] = {
-            "bundle.import": lambda ask, params: carrier.import_(ask, network_key, params),
-            "bundle.export": lambda ask, params: carrier.export(ask, network_key, params),
+            "bundle.import": lambda ask, params: carrier.import_(ask, self._rpc.feed.network_key, params),
+            "bundle.export": lambda ask, params: carrier.export(ask, self._rpc.feed.network_key, params),
             "plan.propose": phrases.propose,
             "plan.burn": phrases.burn,
             "plan.open": phrases.open_,

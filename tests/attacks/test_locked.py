@@ -24,7 +24,17 @@ ANSWERED = {
     *("status", "internet", "lock", "unlock", "panic", "down", "sync", "clock.confirm"),
     *("peer.list", "peer.add", "peer.drop", "peer.ping", "bundle.export", "bundle.import"),
 }
-SAMPLES = {"limit": 5, "cursor": 0, "subscription": 1, "wait": False, "timeout": 1, "missing": False}
+SAMPLES = {
+    "limit": 5,
+    "cursor": 0,
+    "subscription": 1,
+    "wait": False,
+    "timeout": 1,
+    "missing": False,
+    "drill": True,
+    "single": True,
+    "pass_on": True,
+}
 
 
 @pytest.fixture
