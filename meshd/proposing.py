@@ -1,8 +1,8 @@
 """What a draft becomes before it is proposed: the next version of its plan, with all seals made.
 
-The rule (protocol.md, "Plans", *Seals*): each sealed scenario of each version has a new key, and whoever is organiser or steward
-is given a part of it under a prekey that holds today. Who has none can't be given one, so then nothing is proposed at
-all, and everybody who lacks one is named at once.
+The rule (protocol.md, "Plans", *Seals*): each sealed scenario of each version has a new key, and whoever is organiser
+or steward is given a part of it under a prekey that holds today. Who has none can't be given one, so then nothing is
+proposed at all, and everybody who lacks one is named at once.
 
 What Argon2id makes of a phrase comes from outside (`Stretched`): it is slow, and the phrase itself is nothing that the
 core ever needs. `phrases` tells which scenarios want one.
