@@ -17,7 +17,7 @@ group = Group(
     "mesh group invite kitchen elm",
     {
         name: f"cli.groups:{name}"
-        for name in ("create", "invite", "accept", "members", "remove", "rotate", "admin")
+        for name in ("create", "invite", "accept", "members", "remove", "rotate", "admin", "leave")
     },
 )
 _GROUP = click.argument("group", shell_complete=completion.channels)
@@ -81,6 +81,13 @@ def rotate(console: Console, group: str) -> None:
 def admin(console: Console, group: str, who: str, remove: bool) -> None:
     """Makes a member an admin, or signs that, if several have to."""
     _ask(console, "admin", {"group": group, "who": who, "remove": remove})
+
+
+@command("leave", example="mesh group leave kitchen")
+@_GROUP
+def leave(console: Console, group: str) -> None:
+    """Leaves a group, and tells its members, so that they send you no more keys."""
+    console.show(console.call("group.leave", {"group": group}), text.left)
 
 
 @command("presume-arrested", example="mesh presume-arrested elm")

@@ -322,12 +322,21 @@ def group(document: Document) -> Iterator[str]:
     yield inert(f"{document['name'] or NAMELESS} {document['id'][:8]}")
     names = {member["id"]: member["name"] for member in document["members"]}
     if document["out"]:
-        yield "  you were removed: nothing that you post would be read in it, and nothing new is for you"
+        yield "  you are out: nothing that you post would be read in it, and nothing new is for you"
     for member in document["members"]:
         marks = [mark for mark in ("admin", "pending", "tireless") if member[mark]]
         yield inert(f"  {member['name']} {member['id'][:8]}: {', '.join([_trust(member, names), *marks])}")
     for act in document["acts"]:
         yield inert(f"  to {act['what']} {act['who'][:8]}: {len(act['signers'])} of {act['needed']} signed")
+
+
+def left(document: Document) -> Iterator[str]:
+    """What the others hear of it."""
+    yield inert(f"you are no longer in {document['name'] or NAMELESS}, and no key of it is here")
+    if document["told"]:
+        yield "Whoever of them hears of it sends you none any more; what is said until then is still for you."
+    else:
+        yield "Its members could not be told: there is no key for it here, or no time to sign with."
 
 
 def presumed(document: Document) -> Iterator[str]:

@@ -18,7 +18,7 @@ from meshd.contacting import Contacting
 from meshd.directing import Directing
 from meshd.errors import CallerError, Code
 from meshd.events import Command, CommandBatch, Now, Reply, ReplyBatch
-from meshd.grouping import Grouping, heal_to_post, keep_class
+from meshd.grouping import Grouping, heal_to_post, keep_class, leave
 from meshd.ids import Address
 from meshd.limits import PONG_MS, WAIT_MS
 from meshd.places import ID_PREFIX, Place, Places
@@ -160,9 +160,7 @@ class Commands:
         place = self.channel(params["channel"])
         if not log.joined(place.id):
             raise CallerError(Code.not_found, f"you are not in the channel {place.name}")
-        self._node.intake.leave(place.id)
-        if self._node.groups is not None:
-            self._node.groups.leave(place.id, now)
+        leave(self._node, place.id, now)
         return self._channels()
 
     # --- posts ---

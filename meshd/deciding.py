@@ -6,9 +6,12 @@ after a random wait. What an epoch carries has come about, and is not done again
 
 Who is put out is not sent the key of the epoch that does it, and could not know. So it is said under the epoch before,
 too, in a statement that changes nothing for anybody else.
+
+Who leaves signs their own removal and posts that, because an epoch is made by who is in it: any other member makes it,
+after a random wait. From then on it is a removal like any other. Who is invited again before that is let go first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from meshd import statement
@@ -62,17 +65,29 @@ class Deciding:
         for act in self._decided(own).values():
             self._carry_out(own, act, now)
 
-    def tell(self, own: OwnGroup, about: bytes, removed: bytes, now: Now) -> None:
-        """Say under the epoch that somebody was in that they no longer are."""
+    def tell(self, own: OwnGroup, about: bytes, removed: bytes, now: Now) -> bytes:
+        """Say under the epoch that somebody was in that they no longer are; the id of that post if it can be said."""
         said = Statement(REMOVE_MEMBER, own.channel, about, removed)
         with suppress(CallerError):  # without its key nobody else would open it either
-            self.state(own, statement.encode_body(said, self._author.sign_statement(said)), now, about)
+            return self.state(own, statement.encode_body(said, self._author.sign_statement(said)), now, about)
+        return b""
+
+    def tell_leaving(self, own: OwnGroup, now: Now) -> bytes:
+        """Say that we leave; the id of that post, if it could be said."""
+        under = self._sealing.posting(own.channel)
+        return self.tell(own, under, own.group.me, now) if under and not own.is_direct else b""
+
+    def let_go(self, own: OwnGroup, leaving: Collection[bytes], now: Now) -> None:
+        """Carry out at once what these said who leave."""
+        for act in self._decided(own).values():
+            if act.is_leaving and act.subject in leaving:
+                self._carry_out(own, act, now)
 
     def state(
         self, own: OwnGroup, body: bytes, now: Now, under: bytes = b"", hours: int = RESEAL_HOURS
-    ) -> None:
+    ) -> bytes:
         """Post the body of a statement in the group, under the epoch that we post under or this one, and have it kept
-        for so long; CallerError(refused)."""
+        for so long; the id of the post. CallerError(refused)."""
         under = under or self._sealing.posting(own.channel)
         if not under:
             raise CallerError(Code.refused, "there is no key for this group any more, or none yet")
@@ -81,10 +96,11 @@ class Deciding:
         until = made.post.keep_until
         day_key = self._sealing.day_key(own.channel, under, until)
         self._publish([self._author.seal(post_content(made.signed, made.signature), day_key, until)], now)
+        return made.id
 
     def go_on(self, own: OwnGroup, now: Now) -> None:
-        """Do what was decided by several, when it is our turn. An act that takes one is done by that one."""
-        decided = {key: act for key, act in self._decided(own).items() if act.needed > 1}
+        """Do what was decided by several, or by who leaves, when it is our turn. What one may do that one does."""
+        decided = {key: act for key, act in self._decided(own).items() if act.needed > 1 or act.is_leaving}
         longest_ms = HEAL_EACH_MS * len(own.group.dag.membership().members)
         for key in own.turns.ready(dict.fromkeys(decided, longest_ms), now.wall_ms):
             self._carry_out(own, decided[key], now)

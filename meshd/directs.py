@@ -11,7 +11,10 @@ them as a contact, or writes to them, the direct is like any other, and what wai
 the box has no room for is left unopened, and looked at again in the next hour. Who is blocked, or was refused of late,
 is not heard; what they had sent is dropped.
 
-Invitations to groups are let in here too, up to INVITATIONS_MAX.
+Invitations to groups are let in here too, up to INVITATIONS_MAX. The id of a group is no secret of its admins: who was
+in it can be the first to invite somebody under that id, into a group of their own. So one that waits gives way to that
+of a contact, if it is by none; and as long as its epoch's post is not here, to that of anybody who is as well known.
+An invitation whose text the user takes comes first in any case.
 
 **An old prekey.** Who shows no prekey for today can't be sent a key that lives for days. On demand an epoch is begun
 whose key is that of the day of their last prekey, and goes to that one alone; we keep but what it is today. It opens
@@ -88,12 +91,38 @@ class Directs:
         if own is not None and is_direct and not (own.is_direct or own.row.is_accepted):
             self.groups.forget(own, now)  # somebody else's group that stands where this direct belongs
             own = None
-        if own is None and (row := self._let_in(delivered, is_direct, now.wall_ms)) is not None:
+        is_new = own is None or self._gives_way(own, delivered)
+        if is_new and (row := self._let_in(delivered, is_direct, now.wall_ms)) is not None:
+            if own is not None:
+                self._make_way(own, delivered, now)
             self._log.authors.know(delivered.sender)
             self._log.groups.put(row)
             self.groups.new(row)
         if not is_direct or self._has_room(delivered):
             self.groups.take_key(delivered, now)
+
+    def take_text(self, delivered: Delivered, now: Now) -> None:
+        """The user takes an invitation by its text: whatever else waits under that id, or was left, is not meant."""
+        own = self.groups.get(delivered.channel)
+        if own is not None and not (own.row.is_accepted or own.is_direct or own.is_for(delivered.epoch)):
+            self._make_way(own, delivered, now)
+        self._log.groups.want(delivered.epoch)
+        self.take_key(delivered, now)
+
+    def _gives_way(self, own: OwnGroup, delivered: Delivered) -> bool:
+        """Whether somebody else's invitation that waits under this id gives way to this one."""
+        if own.row.is_accepted or own.is_direct or own.is_for(delivered.epoch):
+            return False
+        if delivered.sender == own.row.inviter:
+            return False
+        is_known, was_known = (
+            self._log.contacts.get(who).is_known for who in (delivered.sender, own.row.inviter)
+        )
+        return is_known > was_known or (is_known == was_known and own.anchor is None)
+
+    def _make_way(self, own: OwnGroup, delivered: Delivered, now: Now) -> None:
+        self.groups.forget(own, now)
+        self._log.groups.want(delivered.epoch)
 
     def _has_room(self, delivered: Delivered) -> bool:
         """Whether one more key of this direct is held: every key is tried on every envelope that comes."""

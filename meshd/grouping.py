@@ -9,6 +9,8 @@ The rules:
 - An **act** that takes several people is signed by one after the other with the same command. What is under way stands
   in `acts`, with who signed and how many it takes.
 - A group goes by its name, or the beginning of its id; an invitation too.
+- Who **leaves** says so in the group, so that nobody goes on sending them keys, and is shown nothing more of it but a
+  new invitation. The text of an older one, taken again, brings nobody back for whom the others have no part any more.
 """
 
 from collections.abc import Sequence
@@ -64,6 +66,7 @@ class Grouping:
             "group.members": lambda params, now: self._document(self._named(params), now),
             "group.remove": lambda params, now: self._act(params, REMOVE_MEMBER, now),
             "group.rotate": self._rotate,
+            "group.leave": self._leave,
             "presume-arrested": self._presume_arrested,
             "group.admin": lambda params, now: self._act(
                 params, REMOVE_ADMIN if params.get("remove") else MAKE_ADMIN, now
@@ -88,6 +91,8 @@ class Grouping:
         if not named or not all(isinstance(each, str) for each in named):
             raise CallerError(Code.usage, "say who is invited, by names")
         asked = list(dict.fromkeys(people.find(log, each) for each in named))
+        self._groups().deciding.let_go(own, asked, now)
+        heal_to_post(self._node, own.channel, now)
         members = own.group.dag.membership().members
         rows = [self._row(who) for who in asked if who not in members]
         self._do(own, ADD_MEMBER, [row.identity for row in rows], now, rows)
@@ -126,8 +131,8 @@ class Grouping:
                     Code.invalid,
                     "this invitation is for somebody else, or its days are over: ask for another",
                 )
-            self._node.require_log().groups.want(delivered.epoch)  # it may be of a group that was left
-            groups.inbox.taken(delivered, now)
+            if self._node.directs is not None:
+                self._node.directs.take_text(delivered, now)
             own = groups.get(delivered.channel)
         else:
             found = [
@@ -151,6 +156,10 @@ class Grouping:
         current = own.group.current()
         groups.make(own, (current.id,) if current else own.group.dag.loose_ends(own.group.me), now)
         return self._document(own, now)
+
+    def _leave(self, params: Params, now: Now) -> Document:
+        own = self._named(params)
+        return {"id": own.channel.hex(), "name": own.name, "told": leave(self._node, own.channel, now)}
 
     def _act(self, params: Params, purpose: int, now: Now) -> Document:
         own, log = self._named(params), self._node.require_log()
@@ -308,6 +317,20 @@ def heal_to_post(node: "Node", channel: bytes, now: Now) -> None:
         ends = own.group.dag.loose_ends(own.group.me)
         if ends:
             node.groups.make(own, ends, now)
+
+
+def leave(node: "Node", channel: bytes, now: Now) -> bool:
+    """Be in a channel no longer; whether others are told, as the members of a group are if there is a key to tell them
+    with and a time to sign it with. Who was removed has nobody to tell."""
+    own = node.groups.get(channel) if node.groups is not None else None
+    if node.groups is None or own is None:
+        node.intake.leave(channel)
+        return False
+    may_tell = node.time.is_known and not own.is_out
+    said = node.groups.deciding.tell_leaving(own, now) if may_tell else b""
+    node.groups.forget(own, now, is_left=not own.is_direct)
+    node.require_log().openings.forget_posts([said])  # it is read again by who takes an old invitation again
+    return bool(said)
 
 
 def keep_class(node: "Node", channel: bytes, asked: str | None) -> str:

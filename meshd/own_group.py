@@ -76,7 +76,7 @@ class OwnGroup:
         """CallerError(refused) if we were removed."""
         if self.is_out:
             raise CallerError(
-                Code.refused, f"you are no longer in the group {self.name}: an admin removed you"
+                Code.refused, f"you are no longer in the group {self.name}: you were removed, or left it"
             )
 
     @property
@@ -85,6 +85,10 @@ class OwnGroup:
         if self.is_direct:
             return direct_name(self.row.inviter)
         return self.anchor.body.name if self.anchor else ""
+
+    def is_for(self, epoch: bytes) -> bool:
+        """Whether this epoch is known to be of this group, and not of another that somebody began under its id."""
+        return epoch == self.row.anchor or self.group.dag.status(epoch) in KNOWN
 
     def takes_offer(self, sender: bytes, epoch: bytes) -> bool:
         """Whether a key of an epoch whose post is not here, and that nobody can check, is taken from this member: one

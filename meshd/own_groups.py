@@ -44,7 +44,7 @@ from meshd.limits import (
 from meshd.own_group import OwnGroup
 from meshd.post import DAY_MS, HOUR_MS, KIND_EPOCH, KIND_PREKEYS, KIND_STATEMENT, KIND_TEXT, LONG_KINDS
 from meshd.sealing import Inside, Sealing
-from meshd.statement import REMOVE_MEMBER, Statement
+from meshd.statement import ADD_MEMBER, REMOVE_MEMBER, Statement
 from meshd.store.groups import GroupRow
 from meshd.store.log import Log, Row
 from meshd.votes import Votes
@@ -115,18 +115,9 @@ class OwnGroups:
         return len(own.group.dag.membership().members) if own is not None and own.judged else None
 
     def invitations(self) -> list[OwnGroup]:
-        """The groups that were not accepted."""
-        return [own for own in self.groups.values() if not own.row.is_accepted and not own.is_direct]
-
-    def leave(self, channel: bytes, now: Now) -> None:
-        """Know nothing more of a group than that it is not wanted; its keys are the caller's."""
-        own = self.groups.pop(channel, None)
-        if own is not None:
-            for epoch in own.told:
-                self.inbox.drop(epoch)
-            known = sorted({*own.group.dag.held, own.row.anchor})
-            self._log.openings.forget_posts(known)  # who comes back reads them again
-            self._log.groups.leave(channel, known, now.wall_ms // HOUR_MS)
+        """The groups that were not accepted; not those that were left, as long as nobody knows what they are."""
+        asked = [own for own in self.groups.values() if not own.row.is_accepted and not own.is_direct]
+        return [own for own in asked if own.anchor is not None or not self._log.groups.was_left(own.channel)]
 
     # --- what comes ---
 
@@ -210,12 +201,14 @@ class OwnGroups:
         anchor, dag, me = own.anchor, own.group.dag, self._author.public
         if anchor is None:
             return
-        if not {me, own.row.inviter} <= set(anchor.identities()):
-            others = sorted(dag.held.keys() - {own.row.anchor})
-            self.forget(own, now)  # an invitation by who is not there, or for others
-            for id in others:
-                self._log.groups.want(id)  # with a group's history, keys of epochs before us come first
-            self._sealing.look_again()
+        is_left = not own.row.is_accepted and self._log.groups.was_left(own.channel)
+        is_back = any((ADD_MEMBER, me) in each.body.acts for each in dag.held.values())
+        if not {me, own.row.inviter} <= set(anchor.identities()) or (is_left and not is_back):
+            # It is by who is not there, for others, or by who did not hear that we left.
+            self.forget(own, now, is_left=is_left)
+            for each in dag.held.values():  # with a group's history, keys of epochs before us come first
+                if {me, own.row.inviter} <= set(each.identities()) and not is_left:
+                    self._log.groups.want(each.id)
             return
         if not own.row.is_accepted:
             if own.is_direct:
@@ -272,13 +265,22 @@ class OwnGroups:
             own.told[epoch.id] = may
             self.inbox.hold(own.channel, epoch.id, may, now, is_ours=epoch.id in own.made)
 
-    def forget(self, own: OwnGroup, now: Now) -> None:
-        """Drop a group, or an invitation, with its keys."""
+    def forget(self, own: OwnGroup, now: Now, *, is_left: bool = False) -> None:
+        """Drop a group, or an invitation, with its keys: these are not taken again. `is_left`: nor are later ones,
+        until we are added again."""
         if self._log.joined(own.channel):
             self._sealing.leave(own.channel)
         for epoch in self._sealing.keyring.epochs(own.channel):
             self._sealing.remove_key(own.channel, epoch)
-        self.leave(own.channel, now)
+        for epoch in own.told:
+            self.inbox.drop(epoch)
+        del self.groups[own.channel]
+        held = sorted({*own.group.dag.held, own.row.anchor})
+        self._log.openings.forget_posts(held)  # who comes back reads them again
+        known = [id for id in held if own.is_for(id)] + [own.channel] * is_left
+        self._log.groups.leave(own.channel, known, now.wall_ms // HOUR_MS)
+        if not own.is_direct:
+            self._sealing.look_again()  # somebody else may have invited us under that id
 
     # --- what is done ---
 
@@ -343,7 +345,7 @@ class OwnGroups:
         body = acts.draft(own.group.dag, self._author.public, now.wall_ms, parents, does, rows)
         self.post(own, body, now)
         for purpose, subject in body.acts:
-            if purpose == REMOVE_MEMBER:
+            if purpose == REMOVE_MEMBER and subject not in (does or {})[purpose, subject]:
                 self.deciding.tell(own, parents[0], subject, now)
 
     def _carry_out(self, own: OwnGroup, act: acts.OpenAct, rows: tuple[Member, ...], now: Now) -> None:

@@ -1,8 +1,8 @@
 """What members of one group have signed about acts, as far as it may still count.
 
 The rule (protocol.md, "Groups", *Bounds*): a statement about an epoch that is known is kept if its signer has a say
-there that others have to join, if it is about the signer, or if it says that we are out; one about an epoch that may
-still come, in any case. The same said twice is kept once, in whatever way it was signed: there is no end of ways.
+there that others have to join, if it says that the signer leaves, or that we are out; one about an epoch that may still
+come, in any case. The same said twice is kept once, in whatever way it was signed: there is no end of ways.
 
 Of one member VOTES_EACH_MAX are kept; for one more the oldest of the same member goes, those about us last. So who
 signs without end pushes out nothing of anybody else's. Of all, VOTES_MAX, which is as many for each of as many members
@@ -71,9 +71,8 @@ class Votes:
         among = self._dag.membership(said.about)
         if not changes(among, said.purpose, said.subject):
             return False
-        say = electorate(among, said.purpose, said.subject)
-        is_told = say.needed > 1 or said.subject == self._me
-        return said.subject == signer or (signer in say.eligible and is_told)
+        say = electorate(among, said.purpose, said.subject, (signer,))
+        return signer in say.eligible and (say.needed > 1 or said.subject in (signer, self._me))
 
     def _make_room(self, signer: bytes) -> bool:
         """Drop the oldest of somebody who was removed, for what a member says."""

@@ -13,7 +13,7 @@ from meshd.groups import acts, epochs
 from meshd.groups.dag import Dag
 from meshd.groups.epochs import HISTORY_ALL, STRICT, Body, Cosign, Epoch, Member, encode_rows
 from meshd.limits import EPOCH_KEY_DAYS, EPOCHS_EACH_MAX, KEY_DAYS_MAX
-from meshd.statement import MAKE_ADMIN, Statement
+from meshd.statement import MAKE_ADMIN, REMOVE_MEMBER, Statement
 from tests.group_people import ALL, ASH, CHANNEL, DAY, ELM, FIR, NOW_MS, OAK, YEW, Group, Person, posted
 
 _DAY_MS = 24 * 3_600_000
@@ -89,6 +89,26 @@ def _each_other(group: Group) -> None:
     last = _begun(group, ELM)
     group.make(OAK, last, ("remove", ELM))
     group.make(ELM, last, ("remove", OAK))
+
+
+def _leaves(group: Group) -> None:
+    last = _begun(group, ELM)
+    group.make(FIR, last, ("remove", ELM), by=[ELM])
+    group.make(ELM, last, ("add", YEW))
+    group.make(OAK, last, ("remove", ASH), by=[ASH])
+    place = last.identities().index(FIR.id)
+    for said in (
+        Statement(REMOVE_MEMBER, CHANNEL, group.root.id, FIR.id),
+        Statement(4, CHANNEL, last.id, FIR.id),
+    ):
+        group.forced(ASH, last, ("remove", FIR), cosigns=(Cosign(0, place, FIR.sign(said)),))
+
+
+def _came_back(group: Group) -> None:
+    last = _begun(group)
+    group.make(OAK, group.make(ELM, last, ("remove", FIR), by=[FIR]), ("add", FIR))
+    group.make(ASH, last, ("remove", FIR), by=[FIR])
+    group.make(ASH, last)
 
 
 def _came_after(group: Group) -> None:
@@ -193,6 +213,8 @@ _SETS: dict[str, tuple[Callable[[Group], None], tuple[Person, ...]]] = {
     "an admin whose rights go makes another": (_rights, ()),
     "two admins remove each other": (_each_other, ()),
     "a removed admin adds and removes": (_came_after, ()),
+    "an admin and a member leave, and one of whom that is only said": (_leaves, ()),
+    "who left is added again": (_came_back, ()),
     "the admin of a removed admin": (_admins_admin, ()),
     "who was added for nothing is made admin by others": (_admin_for_nothing, ()),
     "a right given elsewhere mends nothing": (_not_mended, ()),

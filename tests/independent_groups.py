@@ -204,10 +204,14 @@ class Known:
             rights, half = [MEMBER], True
         took = len(say) // 2 + 1 if half else 1
         voters = self.held[new.parents[0]].members
+        said = signed_statement(purpose, new.channel, new.parents[0], subject, 0)
+        for act, signer, signature in new.cosigns:
+            its = (act, voters[signer : signer + 1], purpose) == (place, [subject], REMOVE)
+            if its and signed_by(subject, said, signature):
+                say, took, rights = {subject}, 1, [MEMBER]
         signers = {new.author}
         for act, signer, signature in new.cosigns:
             require(signer < len(voters))
-            said = signed_statement(purpose, new.channel, new.parents[0], subject, 0)
             if act == place and signed_by(voters[signer], said, signature):
                 signers.add(voters[signer])
         require(len(signers & say) >= took)

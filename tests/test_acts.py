@@ -7,7 +7,7 @@ import pytest
 
 from meshd.errors import CallerError
 from meshd.groups import acts
-from meshd.statement import ADD_MEMBER, MAKE_ADMIN, REMOVE_MEMBER, VOUCH, Statement
+from meshd.statement import ADD_MEMBER, MAKE_ADMIN, REMOVE_ADMIN, REMOVE_MEMBER, VOUCH, Statement
 from tests.group_people import ASH, CHANNEL, ELM, FIR, NOW_MS, OAK, YEW, Epoch, Group, Person
 
 
@@ -84,12 +84,28 @@ def test_votes_of_those_who_have_no_say():
     group = Group()
     last = group.with_people(ELM, ASH, FIR, admins=[ELM])
     assert shown(group, [vote(ASH, MAKE_ADMIN, last, FIR), vote(YEW, MAKE_ADMIN, last, FIR)]) == []
-    assert shown(group, [vote(ELM, REMOVE_MEMBER, last, ELM)]) == []  # nobody votes about himself
+    assert shown(group, [vote(ELM, REMOVE_ADMIN, last, ELM)]) == []  # nobody votes about himself
     assert shown(group, [vote(OAK, ADD_MEMBER, last, FIR)]) == []  # who is one already
     votes = [vote(OAK, MAKE_ADMIN, last, FIR), vote(ELM, MAKE_ADMIN, last, FIR)]
     group.make(FIR, last)
     group.dag.set_forked([OAK.id])
     assert shown(group, votes) == [(MAKE_ADMIN, FIR.id, [ELM.id], 2)]
+
+
+def test_who_leaves_needs_nobody_and_is_not_put_out_again_once_back():
+    group = Group()
+    last = group.with_people(ELM, ASH, FIR, admins=[ELM])
+    votes = [vote(ELM, REMOVE_MEMBER, last, ELM), vote(FIR, REMOVE_MEMBER, last, FIR)]
+    found = acts.open_acts(group.dag, [*votes, vote(ELM, REMOVE_MEMBER, last, OAK)])
+    assert [(act.subject, act.needed, act.is_leaving) for act in found] == sorted(
+        [(ELM.id, 1, True), (FIR.id, 1, True), (OAK.id, 1, False)], key=lambda act: act[0]
+    )
+    other = group.make(OAK, group.make(ASH, last), ("remove", FIR))  # by who had not heard
+    assert shown(group, votes) == [(REMOVE_MEMBER, ELM.id, [ELM.id], 1)]
+    group.make(OAK, other, ("add", FIR))
+    assert shown(group, votes) == [(REMOVE_MEMBER, ELM.id, [ELM.id], 1)]
+    group.dag.set_forked([ELM.id])
+    assert shown(group, votes) == []
 
 
 def test_those_nearest_to_being_decided_come_first():

@@ -138,6 +138,16 @@ class Partitions(RuleBasedStateMachine):
         rows = [subject.row] if purpose == ADD_MEMBER else ()
         self.try_to(author, [parent], {(purpose, subject.id): signatures}, rows)
 
+    @rule(author=people, leaves=people, place=st.integers(0, 5))
+    def leave(self, author, leaves, place):
+        """Carry the leaving of somebody from any epoch that the author knows, as who has the statement may."""
+        dag = self.nodes[author.name]
+        valid = [each.id for each in dag.held.values() if leaves.id in each.identities()]
+        about = valid[place % len(valid)] if valid else b""
+        if dag.status(about) is Status.valid and author is not leaves:
+            said = Statement(REMOVE_MEMBER, CHANNEL, about, leaves.id)
+            self.try_to(author, [about], {(REMOVE_MEMBER, leaves.id): {leaves.id: leaves.sign(said)}})
+
     @rule(author=people)
     def renew(self, author):
         current = self.nodes[author.name].current(author.id)

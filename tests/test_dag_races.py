@@ -96,6 +96,23 @@ def test_the_same_removal_carried_twice_is_one():
     assert members(dag) == "ash elm fir oak" and dag.current(ASH.id) == back
 
 
+def test_somebody_leaves_beside_anything():
+    group = Group()
+    last = group.with_people(ELM, ASH, FIR, admins=[ELM])
+    out = group.make(ASH, last, ("remove", ELM), by=[ELM])
+    group.make(
+        ELM, group.make(ELM, group.make(OAK, last, ("add", YEW)), ("admin", FIR), by=[OAK]), ("add", BAY)
+    )
+    dag = agree(group)
+    assert (members(dag), admins(dag)) == ("ash fir oak yew", "oak")
+    back = group.make(OAK, out, ("add", ELM))
+    assert group.dag.membership(back.id).admins == {OAK.id}
+    group.make(FIR, last, ("remove", ELM), by=[ELM])  # the same leaving once more
+    assert members(agree(group)) == "ash elm fir oak yew"
+    group.make(FIR, back, ("remove", ELM), by=[ELM])  # and another
+    assert members(agree(group)) == "ash fir oak yew"
+
+
 def test_what_a_removed_admin_gave_beside_it_counts_for_nothing():
     group = Group()
     last = group.with_people(ELM, ASH, FIR, admins=[ELM, ASH])

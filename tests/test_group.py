@@ -10,6 +10,7 @@ from meshd.groups.group import Duty, Group, Task, reseal_due
 from meshd.groups.turns import Turns
 from meshd.limits import (
     EPOCH_RENEW_MS,
+    EPOCHS_EACH_MAX,
     GROUP_MEMBERS_MAX,
     HEAL_EACH_MS,
     KEEP_HOURS_MAX,
@@ -29,6 +30,21 @@ def seen_by(who: Person, made: group_people.Group, seed: int = 1) -> Group:
     group = Group(who.id, CHANNEL, made.root.id, random.Random(seed))
     group.dag.add(*made.dag.held.values())
     return group
+
+
+def test_takes_few_epochs_of_one_who_is_no_admin_whatever_others_have_signed():
+    made = group_people.Group()
+    last = made.with_people(ELM, ASH, FIR)
+    for _ in range(EPOCHS_EACH_MAX + 1):
+        made.make(ELM, last, ("remove", FIR), by=[FIR])
+    group = seen_by(ASH, made)
+    more = made.make(ELM, last, ("remove", FIR), by=[FIR])
+    assert not group.takes(more) and group.takes(made.make(ASH, last, ("remove", FIR), by=[FIR]))
+    group.dag.add(made.make(ASH, more))
+    assert group.takes(more)
+    for _ in range(EPOCHS_EACH_MAX + 2):
+        group.dag.add(made.make(OAK, last, ("remove", FIR)))
+    assert group.takes(made.make(OAK, last)) and group.takes(made.make(OAK, last, ("remove", ELM)))
 
 
 # --- turns ---

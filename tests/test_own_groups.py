@@ -237,39 +237,6 @@ def test_a_strict_group_keeps_nothing_over_a_day(table: Table) -> None:
     assert read(oak) == read(elm) == []
 
 
-def test_who_left_holds_no_key_and_reads_nothing_more(table: Table) -> None:
-    oak, elm = group(table, 2)
-    elm.ask("channel.leave", channel="kitchen")
-    say(oak, "bread")
-    assert elm.log.epoch_keys.all() == [] and elm.ask("channel.list")["channels"] == []
-    assert elm.log.count_posts() == 0
-
-
-def test_a_group_that_was_left_is_no_invitation_until_its_text_or_a_new_epoch_is(table: Table) -> None:
-    oak, elm = group(table, 2)
-    elm.ask("channel.leave", channel="kitchen")
-    for _ in range(2):
-        elm.node.intake.sealing.look_again()
-        table.run(60_000)
-        assert elm.ask("requests")["requests"] == [] and elm.log.groups.all() == []
-        elm.stop()
-        elm.start()
-        table.link(oak, elm)
-    say(oak, "bread")
-    elm.ask("group.accept", invite=oak.ask("group.invite", group="kitchen", who="elm")["invite"])
-    table.run(60_000)
-    assert read(elm) == ["bread"] and epoch(elm) == epoch(oak)
-    elm.ask("channel.leave", channel="kitchen")
-    oak.ask("group.remove", group="kitchen", who="elm")
-    oak.ask("group.invite", group="kitchen", who="elm")
-    table.run(60_000)
-    (request,) = elm.ask("requests")["requests"]
-    assert request["text"] == "kitchen"
-    elm.ask("group.accept", invite="kitchen")
-    say(oak, "water")
-    assert read(elm) == ["bread", "water"]
-
-
 @pytest.mark.parametrize(("history", "reads"), [("none", []), ("all", ["before", "did not know"])])
 def test_what_was_posted_by_who_did_not_know_of_a_newcomer(
     table: Table, history: str, reads: list[str]

@@ -62,7 +62,7 @@ def test_what_others_have_to_join_is_kept_and_what_may_come(made):
         (ELM, REMOVE_ADMIN, OAK, True),
         (ELM, REMOVE_MEMBER, OAK, True),
         (ELM, MAKE_ADMIN, YEW, True),
-        (YEW, MAKE_ADMIN, YEW, True),  # about itself
+        (YEW, REMOVE_MEMBER, YEW, True),  # leaves
         (FIR, MAKE_ADMIN, YEW, False),  # has no say
         (ELM, MAKE_ADMIN, ASH, False),  # is one
         (ELM, REMOVE_MEMBER, YEW, False),  # done by one alone, in an epoch,

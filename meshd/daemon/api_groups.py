@@ -29,7 +29,7 @@ class Act(TypedDict):
 
 class Group(TypedDict):
     """A group. `epoch`: what is posted under now; null for who is out, or while its parts have to meet first.
-    `out`: we were removed, as far as is known here; `members` are then those of before, without us."""
+    `out`: we were removed, or left, as far as is known here; `members` are then those of before, without us."""
 
     v: int
     id: str
@@ -38,6 +38,15 @@ class Group(TypedDict):
     out: bool
     members: list[Member]
     acts: list[Act]
+
+
+class Left(TypedDict):
+    """A group that we are in no longer. `told`: that was said in it; else there was no key for it, or no time."""
+
+    v: int
+    id: str
+    name: str
+    told: bool
 
 
 class Invitation(TypedDict):

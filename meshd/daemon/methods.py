@@ -26,7 +26,7 @@ from meshd.daemon.api import (
     Synced,
 )
 from meshd.daemon.api_contacts import Compared, Contacts, Vouched
-from meshd.daemon.api_groups import Group, Invited, Presumed, Requests, Written
+from meshd.daemon.api_groups import Group, Invited, Left, Presumed, Requests, Written
 from meshd.daemon.api_internet import Attested, Internet
 from meshd.daemon.api_plans import (
     Burned,
@@ -163,7 +163,7 @@ METHODS: dict[str, Method] = {
     "channel.join": Method(
         {"name": Param((str,), "its name", required=True)}, Channels, "joins a public channel"
     ),
-    "channel.leave": Method({"channel": _CHANNEL}, Channels, "leaves a channel"),
+    "channel.leave": Method({"channel": _CHANNEL}, Channels, "leaves a channel; a group as `group.leave`"),
     "peer.list": Method({}, Peers, "addresses given by hand, and links"),
     "peer.add": Method({"address": _ADDRESS}, Peers, "keeps a link to this address from now on"),
     "peer.drop": Method({"address": _ADDRESS}, Peers, "gives an address up and closes its link"),
@@ -245,6 +245,7 @@ METHODS: dict[str, Method] = {
         Group,
         "makes a member an admin, or signs that",
     ),
+    "group.leave": Method({"group": _GROUP}, Left, "leaves a group, and says so in it"),
     "presume-arrested": Method(
         {"who": _WHO},
         Presumed,

@@ -19,7 +19,7 @@ from meshd.groups.epochs import DIRECT, Body, Cosign, Epoch, Member, encode_rows
 from meshd.groups.membership import after, changes, electorate
 from meshd.ids import direct_channel_id
 from meshd.post import HOUR_MS
-from meshd.statement import ADD_MEMBER, REMOVE_ADMIN, Statement
+from meshd.statement import ADD_MEMBER, REMOVE_ADMIN, REMOVE_MEMBER, Statement
 
 Act = tuple[int, bytes]  # purpose, subject
 Signatures = Mapping[bytes, bytes]  # signer: signature over the act's statement
@@ -33,6 +33,11 @@ class OpenAct(NamedTuple):
     about: bytes  # id of the epoch that it is to follow: sign this one, so that the signatures come together
     signatures: dict[bytes, bytes]  # of those who have a say, by identity
     needed: int
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it is the subject's own doing."""
+        return self.purpose == REMOVE_MEMBER and self.subject in self.signatures
 
 
 def open_acts(dag: Dag, votes: Iterable[tuple[Statement, bytes, bytes]]) -> list[OpenAct]:
@@ -52,8 +57,9 @@ def open_acts(dag: Dag, votes: Iterable[tuple[Statement, bytes, bytes]]) -> list
         among, (purpose, subject) = dag.membership(said.about), (said.purpose, said.subject)
         if not changes(among, purpose, subject) or not changes(dag.membership(), purpose, subject):
             continue
-        say = electorate(among, purpose, subject)
-        able = {who: signatures[who] for who in sorted(signatures) if who in say.eligible - dag.forked}
+        signers = signatures.keys() - dag.forked
+        say = electorate(among, purpose, subject, signers)
+        able = {who: signatures[who] for who in sorted(signers & say.eligible)}
         if able:
             found.append(OpenAct(purpose, subject, said.about, able, say.needed))
     return sorted(found, key=lambda act: len(act.signatures) - act.needed, reverse=True)

@@ -29,7 +29,7 @@ from meshd import crypto, statement
 from meshd.groups import trunk
 from meshd.groups.epochs import Epoch, Member
 from meshd.groups.membership import Act, Membership, after, changes, electorate, resolve
-from meshd.groups.trunk import depth_over
+from meshd.groups.trunk import depth_over, numbers
 from meshd.limits import EPOCHS_EACH_MAX, PARENTS_MAX
 from meshd.statement import ADD_MEMBER, REMOVE_MEMBER, Statement
 
@@ -215,9 +215,10 @@ class Dag:
                 raise Fault("an act that changes nothing")
             if purpose == ADD_MEMBER and not crypto.is_valid_point(subject):
                 raise Fault("a member whose key is none")
-            eligible, needed, by_admins = electorate(known, purpose, subject)
             said = Statement(purpose, epoch.channel, body.parents[0], subject)
             cosigns = [(signers[c.signer], c.signature) for c in body.cosigns if c.act == place]
+            leaves = statement.signers(said, cosigns, (subject,))
+            eligible, needed, by_admins = electorate(known, purpose, subject, leaves)
             able = statement.signers(said, cosigns, eligible) | (eligible & {epoch.author})
             if len(able) < needed:
                 raise Fault(f"an act that needs {needed} of {len(eligible)} and has {len(able)}")
@@ -325,9 +326,12 @@ class Dag:
         return sorted(self._valid[at].id for at in self._removed().get(identity, ()) if not known >> at & 1)
 
     def has_act(self, about: bytes, purpose: int, subject: bytes) -> bool:
-        """Whether a counted epoch carries this act: then it has come about, whatever became of it since."""
-        said = self._number.get(about), purpose, subject
-        return any(act.said == said for act in self._acts_in(self._counted_bits() & self._acting))
+        """Whether a counted epoch carries this act about a valid one, so that it has come about, whatever became of it
+        since; or one that builds on that has added the subject, who was out in between."""
+        at, acts = self._number[about], self._acts_in(self._counted_bits() & self._acting)
+        added = (act.at for act in acts if (act.purpose, act.subject) == (ADD_MEMBER, subject))
+        is_carried = any(act.said == (at, purpose, subject) for act in acts)
+        return is_carried or any(self._before[number] >> at & 1 for number in added)
 
     def introduces(self, id: bytes) -> list[bytes]:
         """The epochs that a member of this valid one needs to judge it and could not open: they are sealed anew
@@ -338,8 +342,8 @@ class Dag:
         if len(epoch.body.parents) < 2 or self.anchor is None:
             found = set[int]()
             for who in (subject for purpose, subject in epoch.body.acts if purpose == ADD_MEMBER):
-                listing = sum(1 << n for n in _numbers(before) if who in self._memberships[n].members)
-                found.update(n for n in _numbers(before & ~listing) if self._before[n] & listing)
+                listing = sum(1 << n for n in numbers(before) if who in self._memberships[n].members)
+                found.update(n for n in numbers(before & ~listing) if self._before[n] & listing)
             return sorted(self._valid[number].id for number in found)
         frontier, passed = set(epoch.body.parents), set[bytes]()
         while len(frontier) > 1:
@@ -377,7 +381,7 @@ class Dag:
 
     def _ends(self) -> list[int]:
         """The counted epochs that no other builds on, deepest first, then by id."""
-        counted = _numbers(self._counted_bits())
+        counted = numbers(self._counted_bits())
         inner = 0
         for number in counted:
             inner |= self._before[number]
@@ -385,7 +389,7 @@ class Dag:
         return sorted(ends, key=lambda n: (-self._valid[n].body.depth, self._valid[n].id))
 
     def _acts_in(self, within: int) -> list[Act]:
-        return [act for number in _numbers(within) for act in self._acts[number]]
+        return [act for number in numbers(within) for act in self._acts[number]]
 
     def _resolve(self, within: int) -> Membership:
         if self.anchor is None or not self._valid:
@@ -394,7 +398,3 @@ class Dag:
         if key not in self._resolved:
             self._resolved[key] = resolve(self._memberships[0], self._acts_in(key), self._before)
         return self._resolved[key]
-
-
-def _numbers(bits: int) -> list[int]:
-    return [number for number in range(bits.bit_length()) if bits >> number & 1]

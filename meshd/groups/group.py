@@ -83,17 +83,21 @@ class Group:
 
     def takes(self, epoch: Epoch) -> bool:
         """Whether there is room for one more: always, if one that is here builds on it. Else not for more than
-        EPOCHS_MAX; nor, of one author, for more than one too many of those that change nothing or are not valid.
+        EPOCHS_MAX; nor, of one author, for more than one too many of those that are no act of an admin, who decides it
+        alone or with others: what others have signed, anybody can carry without end.
         """
-        held, status = self.dag.held.values(), self.dag.status
+        held = self.dag.held.values()
         if any(epoch.id in each.body.parents for each in held):
             return True
-        idle = sum(
-            each.author == epoch.author and not (each.body.acts and status(each.id) is Status.valid)
-            for each in held
-        )
+        idle = sum(each.author == epoch.author and not self._is_admins(each) for each in held)
         may_act = epoch.body.acts and epoch.author in self.dag.membership().admins
         return len(held) < EPOCHS_MAX and (bool(may_act) or idle <= EPOCHS_EACH_MAX)
+
+    def _is_admins(self, epoch: Epoch) -> bool:
+        """Whether this is a valid act of an admin."""
+        if not epoch.body.acts or self.dag.status(epoch.id) is not Status.valid:
+            return False
+        return epoch.author in self.dag.membership(epoch.id).admins
 
     def keep_hours_max(self) -> int:
         """How long what is posted here may be kept."""

@@ -20,7 +20,7 @@ Other rules for a clash (the older admin, the lower id) can be played by who mak
 Epochs are numbered here from 0, the base; `before[n]` has bit m set if m is an ancestor of n.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from meshd.statement import ADD_MEMBER, MAKE_ADMIN, REMOVE_ADMIN, REMOVE_MEMBER
@@ -62,13 +62,15 @@ class Electorate(NamedTuple):
     by_admins: bool
 
 
-def electorate(among: Membership, purpose: int, subject: bytes) -> Electorate:
-    """Who decides on this act, among these.
+def electorate(among: Membership, purpose: int, subject: bytes, signed: Collection[bytes] = ()) -> Electorate:
+    """Who decides on this act, among these. `signed`: who is known to have signed it, as far as that matters.
 
     One admin adds or removes a member; a majority of the admins makes another; a majority of the *other* admins
     removes one, or takes the rights. Where there are no such admins, a majority of the members, without whom it is to
-    be taken from.
+    be taken from. Whoever signs their own removal leaves, and needs nobody else for it.
     """
+    if purpose == REMOVE_MEMBER and subject in signed:
+        return Electorate(frozenset((subject,)), 1, False)
     of_admin = purpose == MAKE_ADMIN or subject in among.admins
     admins = among.admins if purpose == MAKE_ADMIN else among.admins - {subject}
     if admins:

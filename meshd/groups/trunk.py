@@ -10,6 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from meshd.groups.epochs import Epoch
 
 
+def numbers(bits: int) -> list[int]:
+    """Which bits are set, ascending."""
+    return [number for number in range(bits.bit_length()) if bits >> number & 1]
+
+
 def depth_over(parents: Sequence[Epoch]) -> int:
     """The depth of an epoch on these parents."""
     return 1 + max((parent.body.depth for parent in parents), default=-1)

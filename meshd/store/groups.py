@@ -5,8 +5,8 @@ The rules:
 - An **epoch** stands here as the content of its envelope: post and signature, exactly as they came, because it is
   sealed anew while it lives. `expiry_hour` is that of its newest envelope, `superseded` the hour since when it is not
   the one that we post under (0: it is, or was never held).
-- An epoch that was **left** is one of a group that is not wanted any more: its key is not taken again. This is known as
-  long as its post may be kept.
+- An epoch that was **left** is one of a group that is not wanted any more: its key is not taken again. A group that was
+  left is not wanted until we are added again. Both are known as long as an epoch's post may be kept, by their ids.
 - A **vote** is the body of a statement by one member about an act, in the order in which they came; which are kept says
   `votes`.
 - A **vouch** is the last that one member said of another's key (`vouching`): `hlc` is the stamp of its post.
@@ -102,18 +102,18 @@ class Groups:
         for table in ("own_group", "epoch_post", "vote", "vouch", "said"):
             self._database.write(f"DELETE FROM {table} WHERE channel = ?", (channel,))
 
-    def leave(self, channel: bytes, epochs: Collection[bytes], hour: int) -> None:
-        """Forget a group in this hour, and take these keys of it no more."""
+    def leave(self, channel: bytes, ids: Collection[bytes], hour: int) -> None:
+        """Forget a group in this hour, and know of these epochs, or of the group itself, that they were left."""
         self.remove(channel)
         self._database.write("DELETE FROM left_epoch WHERE until <= ?", (hour,))
         self._database.write_many(
             "INSERT OR REPLACE INTO left_epoch VALUES (?, ?)",
-            [(id, hour + LONG_KEEP_HOURS_MAX) for id in epochs],
+            [(id, hour + LONG_KEEP_HOURS_MAX) for id in ids],
         )
 
-    def was_left(self, epoch: bytes) -> bool:
-        """Whether this epoch is of a group that was left."""
-        return bool(self._database.read("SELECT 1 FROM left_epoch WHERE id = ?", (epoch,)))
+    def was_left(self, id: bytes) -> bool:
+        """Whether this epoch, or this group, was left."""
+        return bool(self._database.read("SELECT 1 FROM left_epoch WHERE id = ?", (id,)))
 
     def want(self, epoch: bytes) -> None:
         """The user wants this epoch after all."""
