@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import click
 
-from cli import child, text
+from cli import child, text, text_fired
 from cli.client import Document
 from cli.commands import command
 from cli.console import Console
@@ -170,10 +170,10 @@ def _watch_end(pid: int) -> Callable[[float], bool]:
 def status(console: Console, watch: bool) -> None:
     """Shows the node, its network, links and clock."""
     document = console.call("status")
-    console.show(document, text.status)
+    console.show(document, text_fired.status)
     while watch:
         time.sleep(_WATCH_S)
         document = console.call("status")
         if console.terminal and not console.json:
             click.clear()
-        console.show(document, text.status)
+        console.show(document, text_fired.status)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cli import completion, text, text_directs
+from cli import completion, text, text_directs, text_fired
 from cli.client import ANSWER_S, Client, Document
 from cli.commands import command
 from cli.console import Console
@@ -100,7 +100,7 @@ def search(console: Console, query: str, channel: str | None, limit: int | None)
     """
     with console.connect() as client:
         asked = {"query": query, "channel": channel, "limit": limit}
-        console.show(_read(client, "search", asked), text.read)
+        console.show(_read(client, "search", asked), text_fired.read)
 
 
 @command("show", example="mesh show 4f2a9c01")
@@ -130,7 +130,7 @@ def read(console: Console, channel: str | None, limit: int | None, since: str | 
     with console.connect() as client:
         document = _read(client, "read", {"channel": channel, "limit": limit, "since": since})
         if not follow:
-            console.show(document, text.read)
+            console.show(document, text_fired.read)
             return
         _show_burst(console, document)
         _follow(console, client, channel, document["cursor"])
@@ -150,7 +150,7 @@ def _read(client: Client, method: str, asked: Document) -> Document:
 
 
 def _follow(console: Console, client: Client, channel: str | None, cursor: int) -> None:
-    client.call("subscribe", {"channel": channel, "cursor": cursor, "missing": True})
+    client.call("subscribe", {"channel": channel, "cursor": cursor, "missing": True, "fired": True})
     shown = cursor
     for notice in client.notices(_BURST_PAUSE_S):
         if notice is None:
@@ -161,16 +161,25 @@ def _follow(console: Console, client: Client, channel: str | None, cursor: int) 
             cursor = notice["params"]["cursor"]
             console.show(notice["params"]["post"], text.post)
         elif notice["method"] == "missing":
-            gap = notice["params"]["missing"]
-            console.show({"missing": gap}, lambda line: text.missing(line["missing"]))
+            _show_missing(console, notice["params"]["missing"])
+        elif notice["method"] == "fired":
+            _show_fired(console, notice["params"]["fired"])
 
 
 def _show_burst(console: Console, document: Document) -> None:
     for each in document["posts"]:
         console.show(each, text.post)
     for gap in document["missing"]:
-        console.show({"missing": gap}, lambda line: text.missing(line["missing"]))
+        _show_missing(console, gap)
     _show_cursor(console, document["cursor"])
+
+
+def _show_missing(console: Console, gap: Document) -> None:
+    console.show({"missing": gap}, lambda line: text.missing(line["missing"]))
+
+
+def _show_fired(console: Console, fired: Document) -> None:
+    console.show({"fired": fired}, lambda line: text_fired.fired(line["fired"]))
 
 
 def _show_cursor(console: Console, cursor: int) -> None:

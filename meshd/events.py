@@ -244,5 +244,16 @@ class Advanced:
     cursor: int
 
 
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A scenario of a plan has fired here, once and for all; or its drill."""
+
+    plan: bytes  # the plan's id, 32
+    version: int
+    scenario: str
+    drill: bool
+    time_ms: int  # since when its cue was met, wall
+
+
 LinkEffect = SendBytes | CloseLink | Rest | Dial | Renew
-Effect = LinkEffect | Reply | ReplyBatch | Advanced
+Effect = LinkEffect | Reply | ReplyBatch | Advanced | Fired

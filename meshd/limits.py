@@ -177,6 +177,8 @@ PHRASE_PASSES = 3  # … as are the passes, or nobody else's lock opens: 0.4 s a
 PLAN_FILE_SIZE_MAX = 65_536  # bytes: twice what fits a plan
 
 # The internet (docs/internet.md)
+HOOK_SIZE_MAX = 1024  # bytes of a hook's program and arguments: who has more to say writes a script
+HOOK_S = 30  # how long a hook may run: it wakes somebody or starts something, and the next one waits for it
 DARK_AFTER_S = 5 * 60  # what is gone for so long is no hiccup: routers restart in less
 DARK_AFTER_S_MIN = 5  # as a setting, to show it to somebody: probes then go out every second
 DARK_AFTER_S_MAX = 24 * 3600  # as a setting: who waits longer hears of it from others

@@ -5,8 +5,10 @@ Who we are comes first, then what others leave for us, the groups that we are in
 Each registers with those before it, and none knows those behind it.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from meshd import firings
 from meshd.author import Author
 from meshd.directs import Directs
 from meshd.events import Now
@@ -34,3 +36,4 @@ def load_own(node: "Node", log: Log, now: Now) -> None:
     )
     witness = node.witness = Witness(log, author, groups, node.internet, rng=rng)
     node.plans = witness.plans = OwnPlans(log, author, sealing, groups, witness, rng=rng, publish=publish)
+    node.plans.fired = partial(firings.tell, node)

@@ -111,6 +111,10 @@ class OwnPlans:
         """When a scenario fired, wall milliseconds; None if it did not, or that does not stand (`watch`)."""
         return self._held.of(version).fired_ms(version, place, is_drill=is_drill)
 
+    def watches(self) -> list[Watch]:
+        """What fired here, and what of that stands, of every version that is kept."""
+        return [watch for known in self._held.all() for watch in known.watches.values()]
+
     def key(self, version: Version, place: int) -> bytes | None:
         """The key of a scenario, 16 bytes, if it is known here."""
         return self.keys.key(self._held.of(version).arrangement, version, place)

@@ -6,7 +6,7 @@ is what this node knows and no more.
 
 from typing import TYPE_CHECKING, Any
 
-from meshd import documents, exposure, people
+from meshd import documents, exposure, firings, people
 from meshd.events import Now
 from meshd.ids import network_id
 from meshd.proto.session import Session, State
@@ -58,6 +58,7 @@ def status(node: "Node", now: Now) -> Document:
         },
         "exposed": exposure.sentences(node),
         "alarms": node.intake.sealing.alarms(),
+        "plans": firings.brief(node, now),
     }
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from meshd import crypto, documents, envelope
+from meshd import crypto, documents, envelope, firings
 from meshd.answers import Document, Method, Params, Waiting
 from meshd.envelope import Sealed
 from meshd.errors import CallerError, Code
@@ -18,7 +18,7 @@ from meshd.events import Now
 from meshd.ids import envelope_key
 from meshd.limits import READ_ANSWER_SIZE, READ_LIMIT_DEFAULT, READ_LIMIT_MAX, WAIT_MS
 from meshd.post import HOUR_MS
-from meshd.store.log import Log, Row
+from meshd.store.log import Row
 from meshd.store.search import compile_query
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Reading:
             if node.intake.behind or (is_sealed and node.intake.is_scanning):
                 return None
             if cursor is None:
-                answer = _answer(log.latest(channel, limit, since_ms), log, channel, log.last_cursor())
+                answer = _answer(log.latest(channel, limit, since_ms), node, channel, log.last_cursor())
             else:
-                answer = _later(log.after(cursor, channel, limit), log, channel, limit, cursor)
+                answer = _later(log.after(cursor, channel, limit), node, channel, limit, cursor)
             if channel is not None and answer["posts"] and not node.room.is_full:
                 log.set_read(channel, answer["cursor"])
             return answer
@@ -86,8 +86,8 @@ class Reading:
                 return None
             rows = log.search(words, channel, cursor, limit)
             if cursor is None:
-                return _answer(rows, log, channel, log.last_cursor())
-            return _later(rows, log, channel, limit, cursor)
+                return _answer(rows, node, channel, log.last_cursor())
+            return _later(rows, node, channel, limit, cursor)
 
         return _now_or_later(ready, now, "still indexing what came; try again")
 
@@ -162,13 +162,14 @@ def since(given: str | int | None, now: Now) -> tuple[int | None, int | None]:
     return None, now.wall_ms - int(age[1]) * _AGE_MS[age[2]]
 
 
-def _later(rows: list[Row], log: Log, channel: bytes | None, limit: int, cursor: int) -> Document:
+def _later(rows: list[Row], node: "Node", channel: bytes | None, limit: int, cursor: int) -> Document:
     """The posts after a cursor: go on from the last if there may be more, else from the end of the log."""
-    upto = rows[-1].cursor if len(rows) == limit else max(cursor, log.last_cursor())
-    return _answer(rows, log, channel, upto)
+    upto = rows[-1].cursor if len(rows) == limit else max(cursor, node.require_log().last_cursor())
+    return _answer(rows, node, channel, upto)
 
 
-def _answer(rows: list[Row], log: Log, channel: bytes | None, upto: int) -> Document:
+def _answer(rows: list[Row], node: "Node", channel: bytes | None, upto: int) -> Document:
+    log = node.require_log()
     posts = [documents.post_document(row, log) for row in rows]
     if _fitting(posts) < len(posts):  # in the order of the log, so that there is a cursor to go on from
         rows.sort(key=lambda row: row.cursor)
@@ -178,6 +179,7 @@ def _answer(rows: list[Row], log: Log, channel: bytes | None, upto: int) -> Docu
     return {
         "posts": posts,
         "missing": [documents.missing_document(gap, log) for gap in log.missing(channel)],
+        "fired": firings.fired(node, channel),
         "cursor": upto,
     }
 

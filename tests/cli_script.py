@@ -18,7 +18,7 @@ POST = {
     "held_by": {"contacts": 1, "others": 2}, "sealed": False, "expires": "2026-11-25T13:00:00Z",
 }  # fmt: skip
 GAP = {"author": "ab" * 32, "name": "oak#abab", "channel": "square", "count": 3}
-READ = {"v": 1, "posts": [POST], "missing": [GAP], "cursor": 41}
+READ = {"v": 1, "posts": [POST], "missing": [GAP], "fired": [], "cursor": 41}
 CHANNELS = {
     "v": 1,
     "channels": [{"id": "01" * 16, "name": "square", "kind": "public", "members": None, "unread": 2}],
@@ -45,6 +45,7 @@ STATUS = {
     "counts": {"posts": 10, "envelopes": 12, "channels": 2}, "clock": {"state": "ok", "off_s": 0, "advice": ""},
     "disk": {"full": False, "evicted": 0, "ids": 0, "size": 0},
     "internet": None, "discovery": {"mode": "announce", "ok": True, "reason": ""}, "exposed": [], "alarms": [],
+    "plans": {"active": 0, "fired": 0, "alarms": []},
 }  # fmt: skip
 
 

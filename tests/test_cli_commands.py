@@ -16,7 +16,7 @@ from meshd.errors import CallerError, Code
 from meshd.limits import BODY_SIZE_MAX
 from tests.cli_script import CHANNELS, GAP, ID, PEERS, POST, READ, STATUS, Asked, Script, answer_with
 
-NOTHING: Script = {"posts": [], "missing": [], "cursor": 7}
+NOTHING: Script = {"posts": [], "missing": [], "fired": [], "cursor": 7}
 
 
 @pytest.fixture
@@ -30,6 +30,32 @@ def test_post_asks_the_daemon_and_says_no_more_than_is_known(script: Any, capsys
     assert asked == [("post", {"channel": "square", "text": "hello", "keep": "6h", "reply_to": "7f3a7f"})]
     out, err = capsys.readouterr()
     assert out == "7f3a7f3a in square: on disk here, handed to nobody yet\n" and err == ""
+
+
+FIRED = {
+    "plan": ID, "version": 1, "title": "Sat\x1burday", "group": "kitchen", "scenario": "bridge-closed", "drill": False,
+    "time": "2026-12-05T12:00:00.000Z", "stands": True,
+}  # fmt: skip
+
+
+def test_what_fired_is_shown_by_read_status_and_follow(script: Any, capsys: Any) -> None:
+    over = {**FIRED, "drill": True, "stands": False}
+    script(
+        {
+            "read": {**NOTHING, "fired": [FIRED, over]},
+            "status": {**STATUS, "plans": {"active": 2, "fired": 1, "alarms": ["1 of 3 \x07 shares"]}},
+        }
+    )
+    at = local_time(str(FIRED["time"]))
+    assert run(["read"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    named = "bridge-closed of the plan Sat\\x1burday"
+    assert first == f"{at} kitchen  {named} has fired: `mesh plan show 7f3a7f3a`"
+    assert second.startswith(f"{at} kitchen  drill of {named} had fired, and does not stand")
+    run(["status"])
+    *_, plans, alarm = capsys.readouterr().out.splitlines()
+    assert plans == "plans      2 active, 1 fired: `mesh plan list`"
+    assert alarm == "warning    1 of 3 \\x07 shares"
 
 
 def test_post_waits_when_asked_to(script: Any) -> None:
@@ -131,7 +157,7 @@ def test_following_prints_one_document_a_line(script: Any, capsys: Any) -> None:
         {"v": 1, "missing": {**GAP, "count": 0}},
         {"v": 1, "cursor": 42},
     ]
-    assert asked[1] == ("subscribe", {"channel": "square", "cursor": 41, "missing": True})
+    assert asked[1] == ("subscribe", {"channel": "square", "cursor": 41, "missing": True, "fired": True})
 
 
 def test_following_shows_text_without_cursors(script: Any, capsys: Any) -> None:

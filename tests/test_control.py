@@ -108,6 +108,7 @@ def test_keys_go_through_a_pipe_whole(monkeypatch: pytest.MonkeyPatch) -> None:
         OPEN,
         LOCKED._replace(listen=("10.0.0.1:4040", "[::1]:4040"), idle_lock_min=5, port=4040, receipts=True),
         OPEN._replace(internet=settings.Internet(("a.example:1",), ("https://b.example", "c.example:2"), 60)),
+        OPEN._replace(hook=settings.Hook(("/usr/bin/say", 'it\'s "now"'), False)),
     ):
         start.become("/home/oak", "listen")
         *words, descriptor = became.pop()
@@ -190,6 +191,32 @@ def test_nothing_is_probed_unasked_and_what_is_asked_is_kept(tmp_path: Path) -> 
     ],
 )
 def test_what_could_not_be_probed_is_refused(line: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(line)
+    assert refusal(settings.read, tmp_path) is Code.invalid
+
+
+def test_a_hook_is_the_words_of_the_settings(tmp_path: Path) -> None:
+    assert settings.read(tmp_path).hook == settings.Hook((), True)
+    (tmp_path / "config.toml").write_text(
+        "[hook]\non_fired = ['/usr/bin/say', '$HOME; now']\nnotify = false\n"
+    )
+    assert settings.read(tmp_path).hook == settings.Hook(("/usr/bin/say", "$HOME; now"), False)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "hook = 'say'",
+        "[hook]\non_fire = []",
+        "[hook]\non_fired = 'say now'",
+        "[hook]\non_fired = ['say', 1]",
+        "[hook]\non_fired = ['']",
+        '[hook]\non_fired = ["a\\u0000b"]',
+        f"[hook]\non_fired = ['{'a' * limits.HOOK_SIZE_MAX}']",
+        "[hook]\nnotify = 1",
+    ],
+)
+def test_what_could_not_be_run_is_refused(line: str, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(line)
     assert refusal(settings.read, tmp_path) is Code.invalid
 

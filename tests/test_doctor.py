@@ -28,7 +28,7 @@ def test_every_check_is_there_once_and_each_fault_says_what_to_do(
     monkeypatch.setattr(doctor, "look_at_network", no_network)
     checks = doctor.examine(str(tmp_path / "none"))["checks"]
     names = [check["name"] for check in checks]
-    assert len(names) == len(set(names)) == 21
+    assert len(names) == len(set(names)) == 22
     assert [check["cause"] for check in checks if not check["ok"]] == ["no link"]
     assert all(check["advice"] for check in checks if not check["ok"])
     assert list(tmp_path.iterdir()) == []

@@ -16,6 +16,7 @@ from meshd.events import (
     Drained,
     Effect,
     Event,
+    Fired,
     LinkClosed,
     Listening,
     NetworkChanged,
@@ -50,6 +51,7 @@ class World:
             self,
             clock=self.now,
             suspended_ms=lambda: self.suspended_ms,  # type: ignore[arg-type]
+            on_fired=lambda fired: self.done.append(("fired", fired)),
         )
 
     @staticmethod
@@ -102,6 +104,14 @@ async def test_what_links_are_told_is_on_its_way_while_the_log_still_writes() ->
     world.later[Drained] = [Advanced(7)]
     world.driver.handle(Drained(1))
     assert world.done == [("send", 1, b"a"), ("flush",), ("logged",), ("advance",), ("flush",)]
+
+
+async def test_what_fired_is_told_to_who_subscribed_and_to_the_hook() -> None:
+    world = World()
+    fired = Fired(b"p" * 32, 1, "bridge", False, 7)
+    world.later[Drained] = [fired]
+    world.driver.handle(Drained(1))
+    assert world.done == [("flush",), ("logged",), ("advance",), ("fired", fired), ("flush",)]
 
 
 async def test_an_event_that_comes_up_while_effects_are_carried_out_waits_its_turn() -> None:

@@ -246,3 +246,20 @@ def test_names_in_answers_and_nothing_in_junk():
     looped = b"\0\0\x84\0\0\0\0\1\0\0\0\0" + b"\xc0\x0c" * 1500
     for junk in (b"", b"?", answer[:-3], looped, answer + bytes(5000), bytes(64)):
         assert read_host_names(junk) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "ok"),
+        ("[hook]\non_fired = ['/bin/true', 'now']", "ok"),
+        ("[hook]\non_fired = ['true']", "ok"),
+        ("[hook]\non_fired = ['/bin/no-such-program']", "is not there, or no program"),
+        ("[hook]\non_fired = ['no-such-program']", "is not there, or no program"),
+        ("[hook]\nrun = 1", "there is no setting 'run'"),
+    ],
+)
+def test_settings_that_have_no_effect_are_seen(text: str | None, said: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "config.toml").write_text(text)
+    assert said in look_at_home(str(tmp_path)).settings

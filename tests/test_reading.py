@@ -55,7 +55,13 @@ def test_search_waits_for_the_index_and_is_like_read(oak: Home) -> None:
     assert found == answer(oak, "read")
     assert texts(answer(oak, "search", query="bridge", channel="plaza")) == ["bridge 1", "bridge 3"]
     assert texts(answer(oak, "search", query="bridge", limit=1)) == ["bridge 3"]
-    assert answer(oak, "search", query="tunnel") == {"v": 1, "posts": [], "missing": [], "cursor": 4}
+    assert answer(oak, "search", query="tunnel") == {
+        "v": 1,
+        "posts": [],
+        "missing": [],
+        "fired": [],
+        "cursor": 4,
+    }
 
 
 def test_a_search_marks_nothing_read_and_joins_nothing(table: Table, oak: Home) -> None:

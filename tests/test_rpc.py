@@ -26,6 +26,7 @@ class FakeFeed:
     def __init__(self) -> None:
         self.size = 0
         self.gaps: list[api.Missing] = []
+        self.firings: list[dict[str, Any]] = []
         self.reads: list[int] = []
 
     def channel_id(self, text: str) -> bytes:
@@ -40,6 +41,9 @@ class FakeFeed:
         self.reads.append(limit)
         wanted = (n for n in range(cursor + 1, self.size + 1) if channel is None or n % 2 == 0)
         return [(n, {"id": f"{n:064x}"}) for n, _ in zip(wanted, range(limit), strict=False)]
+
+    def fired(self, channel: bytes | None) -> list[dict[str, Any]]:
+        return self.firings
 
     def missing(self, channel: bytes | None) -> list[api.Missing]:
         return self.gaps
@@ -288,6 +292,16 @@ async def test_gaps_are_told_when_they_show_change_and_close(talk: Talk) -> None
     assert await after(three) == three
     assert await after({**three, "count": 1}) == {**three, "count": 1}
     assert await after() == {**three, "count": 0}
+    talk.core.rpc.advance()
+    assert (await talk.ask("status"))["id"] == 1
+
+
+async def test_what_fired_is_told_to_who_asked_and_again_when_it_changes(talk: Talk) -> None:
+    await talk.ask("subscribe", fired=True)
+    for stands in (True, False):
+        talk.feed.firings = [{"scenario": "bridge", "stands": stands}]
+        talk.core.rpc.advance()
+        assert (await talk.hear())["params"]["fired"] == talk.feed.firings[0]
     talk.core.rpc.advance()
     assert (await talk.ask("status"))["id"] == 1
 

@@ -70,6 +70,11 @@ def test_passphrase(home, daemon, cause, known):
     assert is_fault(check, cause) and check.known is known
 
 
+def test_settings():
+    assert is_fault(judge.settings(HOME), "")
+    assert is_fault(judge.settings(replace(HOME, settings="there is no such thing")), "settings not usable")
+
+
 @pytest.mark.parametrize(
     ("size", "shorten", "cause"),
     [(100, False, ""), (101, True, ""), (101, False, "path too long")],

@@ -76,7 +76,7 @@ ROWS = (
             "trio": ANY,
             "zeroconf": ("meshd.net.discovery", "meshd.net.mdns"),
             "ifaddr": ANY,
-            "jeepney": ("meshd.net.networkmanager",),
+            "jeepney": ("meshd.net.networkmanager", "meshd.net.notification"),
         },
         modules_too=("meshd.events",),
     ),

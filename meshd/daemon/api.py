@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypedDict
 
+from meshd.daemon.api_fired import Fired, PlansAtGlance
 from meshd.errors import CallerError, Code
 
 VERSION = 1
@@ -137,6 +138,7 @@ class Status(TypedDict):
     discovery: Discovery
     exposed: list[str]
     alarms: list[str]
+    plans: PlansAtGlance
 
 
 class Identity(TypedDict):
@@ -210,6 +212,7 @@ class Read(TypedDict):
     v: int
     posts: list[Post]
     missing: list[Missing]
+    fired: list[Fired]
     cursor: int
 
 

@@ -214,7 +214,8 @@ class Client:
         channel = feed.channel_id(params["channel"]) if "channel" in params else None
         cursor = params.get("cursor", feed.cursor())
         number = self._rpc.number()
-        self._subscriptions[number] = Subscription(number, cursor, channel, params.get("missing", False))
+        wanted = params.get("missing", False), params.get("fired", False)
+        self._subscriptions[number] = Subscription(number, cursor, channel, *wanted)
         self._work.set()
         return {"subscription": number}
 

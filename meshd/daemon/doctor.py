@@ -63,6 +63,7 @@ def examine(home: str) -> dict[str, Any]:
         verdicts_home.permissions(found),
         verdicts_home.keyslot(found),
         verdicts_home.passphrase(found, daemon),
+        verdicts_home.settings(found),
         verdicts_home.socket_path(found),
         verdicts_home.core_dumps(machine),
         verdicts_home.swap(machine),

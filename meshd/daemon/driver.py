@@ -28,6 +28,7 @@ from meshd.events import (
     Dial,
     Effect,
     Event,
+    Fired,
     Listening,
     NetworkChanged,
     Now,
@@ -68,12 +69,14 @@ class Driver:
         rpc: Rpc,
         clock: Callable[[], Now] = read_clock,
         suspended_ms: Callable[[], int] = read_suspended_ms,
+        on_fired: Callable[[Fired], None] = lambda fired: None,
     ) -> None:
         self._node = node
         self._links = links
         self._discovery = discovery
         self._rpc = rpc
         self._clock = clock
+        self._on_fired = on_fired
         self._read_suspended_ms = suspended_ms
         self._suspended_ms = suspended_ms()
         self._waiting: deque[Event] = deque()
@@ -117,6 +120,9 @@ class Driver:
                 self._links.send(link, content)
             case Advanced():
                 self._rpc.advance()
+            case Fired():
+                self._rpc.advance()  # who subscribed hears of it as well
+                self._on_fired(effect)
             case Reply():
                 self._rpc.answer(effect)
             case ReplyBatch():

@@ -6,7 +6,7 @@ core's thread between two events, so it sees what is committed and nothing else.
 
 from typing import Any
 
-from meshd import documents
+from meshd import documents, firings
 from meshd.node import Node
 
 
@@ -39,6 +39,10 @@ class Feed:
             (row.cursor, None if row.author in muted else documents.post_document(row, log))
             for row in log.after(cursor, channel, limit)
         ]
+
+    def fired(self, channel: bytes | None) -> list[dict[str, Any]]:
+        """What fired of the plans of one channel, or of all."""
+        return firings.fired(self._node, channel)
 
     def missing(self, channel: bytes | None) -> list[dict[str, Any]]:
         """The gaps that are known, of one channel or all."""

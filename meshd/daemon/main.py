@@ -164,7 +164,10 @@ def _first_start(home: Home, options: argparse.Namespace) -> Start:
     keys = keyslot.open(slot, _stretch(slot, options))
     encrypted = keyslot.parameters(slot).encrypted
     listen, idle_min = tuple(options.listen), chosen.idle_lock_min
-    return Start(keys, encrypted, listen, idle_min, receipts=chosen.receipts, internet=chosen.internet)
+    return Start(
+        keys, encrypted, listen, idle_min,
+        receipts=chosen.receipts, internet=chosen.internet, hook=chosen.hook,
+    )  # fmt: skip
 
 
 def _unlock(options: argparse.Namespace) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from meshd.daemon.api import (
     Synced,
 )
 from meshd.daemon.api_contacts import Compared, Contacts, Vouched
+from meshd.daemon.api_fired import FiredNotice
 from meshd.daemon.api_groups import Group, Invited, Left, Presumed, Requests, Written
 from meshd.daemon.api_internet import Attested, Internet
 from meshd.daemon.api_plans import (
@@ -338,6 +339,7 @@ METHODS: dict[str, Method] = {
             "channel": Param((str,), "only this channel"),
             "cursor": Param((int,), "posts after this cursor; without it, from now on"),
             "missing": Param((bool,), "also say when a gap shows or closes"),
+            "fired": Param((bool,), "also say what of a plan has fired"),
         },
         Subscribed,
         "sends a notification `post` for every post from the cursor on, in log order, skipping none",
@@ -348,4 +350,5 @@ METHODS: dict[str, Method] = {
 NOTICES: dict[str, tuple[type, str]] = {
     "post": (PostNotice, "a post of a subscription"),
     "missing": (MissingNotice, "a gap of a subscription that asked for `missing`"),
+    "fired": (FiredNotice, "what fired, of a subscription that asked for `fired`"),
 }

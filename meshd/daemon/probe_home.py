@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from meshd import invite
-from meshd.daemon import api
+from meshd.daemon import api, settings
 from meshd.daemon.home import Home
 from meshd.errors import CallerError, Code, DiskError
 from meshd.ids import COMMONS_KEY
@@ -48,7 +48,7 @@ _PLAIN_HEAD = b"SQLite format 3\0"
 class HomeFacts:
     """A home. `loose`: (name, mode) of what others may open, the home itself as `.`; `keyslot`: ok, none (there is no
     node yet), missing, unread (permissions), or what is wrong with it; `newest_ms`: when something in it was last
-    written; `trouble`: why it can't be looked at."""
+    written; `trouble`: why it can't be looked at; `settings`: ok, or what is wrong with config.toml or its hook."""
 
     path: str
     there: bool = True
@@ -61,6 +61,7 @@ class HomeFacts:
     newest_ms: int = 0
     socket_path_size: int = 0
     has_descriptor_paths: bool = True
+    settings: str = "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,17 @@ def look_at_home(path: str) -> HomeFacts:
         newest_ms=max(int(one.st_mtime * 1000) for one in statuses.values()),
         socket_path_size=size,
         has_descriptor_paths=shorten,
+        settings=_settings(home.path),
     )
+
+
+def _settings(home: Path) -> str:
+    try:
+        program, *_ = (*settings.read(home).hook.on_fired, "")
+    except CallerError as error:
+        return error.message
+    is_there = not program or shutil.which(program) is not None
+    return "ok" if is_there else f"on_fired: {program} is not there, or no program"
 
 
 def _not_ours(found: os.stat_result) -> str:

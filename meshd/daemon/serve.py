@@ -20,14 +20,16 @@ from meshd.daemon.control import Control
 from meshd.daemon.driver import Driver, read_clock
 from meshd.daemon.feed import Feed
 from meshd.daemon.home import Home
+from meshd.daemon.hook import Hook
 from meshd.daemon.start import Start
 from meshd.daemon.verifier import Verifier
-from meshd.events import Event, Listening, Stopping
+from meshd.events import Event, Fired, Listening, Stopping
 from meshd.ids import Address
 from meshd.net import internet
 from meshd.net.discovery import Discovery
 from meshd.net.link import Links
 from meshd.net.listen import Listeners
+from meshd.net.notification import Notifier
 from meshd.net.probing import Place, Prober
 from meshd.node import Node
 from meshd.store.carry import Carry
@@ -67,7 +69,7 @@ def serve(home: Home, start: Start, mode: str, on_ready: Callable[[list[str]], N
         links = Links(Listeners(given, start.port))
         listener = rpc.bind(path) if start.control is None else rpc.adopt(start.control)
         try:
-            trio.run(_serve, node, links, listener, control, mode, start.internet, rng, on_ready)
+            trio.run(_serve, node, links, listener, control, mode, start, rng, on_ready)
         except BaseException:
             control.down()
             raise
@@ -93,7 +95,7 @@ async def _serve(
     listener: socket.socket,
     control: Control,
     mode: str,
-    looking: settings.Internet,
+    start: Start,
     rng: random.Random,
     on_ready: Callable[[list[str]], None],
 ) -> None:
@@ -104,13 +106,22 @@ async def _serve(
     discovery = Discovery(
         on_event, mode, rng=rng, on_addresses=lambda: on_event(Listening(links.addresses()))
     )
-    driver = Driver(node, links, discovery, clients)
+    hook, notifier = Hook(start.hook.on_fired), Notifier()
+
+    def on_fired(fired: Fired) -> None:
+        hook.tell(fired)
+        if start.hook.notify:
+            notifier.tell(fired)
+
+    driver = Driver(node, links, discovery, clients, on_fired=on_fired)
     async with trio.open_nursery() as nursery:
         await nursery.start(links.run, on_event)
         await nursery.start(driver.run)
         await nursery.start(discovery.run)
         await nursery.start(clients.run, listener, on_event)
-        nursery.start_soon(_look_for_internet, on_event, looking, rng)
+        nursery.start_soon(hook.run)
+        nursery.start_soon(notifier.run)
+        nursery.start_soon(_look_for_internet, on_event, start.internet, rng)
         nursery.start_soon(_watch_signals, control)
         nursery.start_soon(control.watch_idle)
         on_ready([str(address) for address in node.listening])

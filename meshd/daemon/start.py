@@ -17,7 +17,7 @@ import os
 import sys
 from typing import NamedTuple, NoReturn
 
-from meshd.daemon.settings import Internet
+from meshd.daemon.settings import Hook, Internet
 from meshd.store.keyslot import Keys
 
 _MODES = {"announce": [], "listen": ["--listen-only"], "off": ["--no-mdns"]}
@@ -26,8 +26,8 @@ _SIZE_MAX = 4096  # bytes that fit into any pipe before it is read
 
 class Start(NamedTuple):
     """`keys`: an empty key of `log` starts locked. `listen`: HOST:PORTs, or none, and then `port` is preferred if it is
-    not 0. `idle_lock_min`, `receipts` and `internet` as in `settings`. `control`: the descriptor of a control socket
-    that listens already."""
+    not 0. `idle_lock_min`, `receipts`, `internet` and `hook` as in `settings`. `control`: the descriptor of a control
+    socket that listens already."""
 
     keys: Keys
     encrypted: bool
@@ -37,6 +37,7 @@ class Start(NamedTuple):
     control: int | None = None
     receipts: bool = False
     internet: Internet = Internet()
+    hook: Hook = Hook()
 
     def __repr__(self) -> str:
         return "Start(…)"  # as Keys: no traceback or log line may give them away
@@ -60,10 +61,13 @@ class Start(NamedTuple):
     def taken(cls, descriptor: int) -> "Start":
         """What `become` wrote."""
         with open(descriptor, "rb") as pipe:
-            keys, encrypted, listen, idle_min, port, control, receipts, internet = json.loads(
+            keys, encrypted, listen, idle_min, port, control, receipts, internet, hook = json.loads(
                 pipe.read(_SIZE_MAX)
             )
         carry, log = map(bytes.fromhex, keys)
         probes, domestic, dark_after_s = internet
         looking = Internet(tuple(probes), tuple(domestic), dark_after_s)
-        return cls(Keys(carry, log), encrypted, tuple(listen), idle_min, port, control, receipts, looking)
+        told = Hook(tuple(hook[0]), hook[1])
+        return cls(
+            Keys(carry, log), encrypted, tuple(listen), idle_min, port, control, receipts, looking, told
+        )

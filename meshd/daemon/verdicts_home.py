@@ -65,6 +65,18 @@ def keyslot(home: HomeFacts) -> Check:
     return fine(name, "whole, and both databases are here")
 
 
+def settings(home: HomeFacts) -> Check:
+    """Whether what the user settled in config.toml is understood, and the hook can be run."""
+    if home.settings == "ok":
+        return fine("settings", "config.toml is understood")
+    return wrong(
+        "settings",
+        "settings not usable",
+        home.settings,
+        "mend config.toml in the home, then: mesh down; mesh up",
+    )
+
+
 def passphrase(home: HomeFacts, daemon: DaemonFacts) -> Check:
     """Whether who takes the laptop can read everything."""
     name = "passphrase"
