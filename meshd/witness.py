@@ -118,16 +118,18 @@ class Witness:
             now.wall_ms,
             now.synced,
             self._internet.dark(now),
-            self._attesting(version.channel, now),
-            lambda scenario, leaf: self._silent(version, scenario, leaf, now),
+            self.attesting(version.channel, now),
+            lambda scenario, leaf: self.silent(version, scenario, leaf, now),
             opened_ms,
         )
 
-    def _attesting(self, channel: bytes, now: Now) -> frozenset[bytes]:
+    def attesting(self, channel: bytes, now: Now) -> frozenset[bytes]:
+        """Whose attestation of the dark holds now in a group."""
         words = self._testimony.counting(channel, DARK, NOTHING)
         return frozenset(who for who, word in words.items() if now.wall_ms <= word.until_s * 1000)
 
-    def _silent(self, version: Version, scenario: str, leaf: Silence, now: Now) -> frozenset[bytes]:
+    def silent(self, version: Version, scenario: str, leaf: Silence, now: Now) -> frozenset[bytes]:
+        """Who says that the person of a leaf is silent, and is not contradicted by what we heard."""
         words = self._testimony.counting(version.channel, SILENT, version.id, scenario.encode())
         heard_ms = self.heard_ms(version.channel, version.plan.people[leaf.person]) if words else 0
         return frozenset(
@@ -138,7 +140,7 @@ class Witness:
 
     def attested_by(self, now: Now) -> list[bytes]:
         """Whose attestation of the dark holds now in any of our groups, ours among them; ascending."""
-        return sorted(set[bytes]().union(*(self._attesting(channel, now) for channel in self._groups.groups)))
+        return sorted(set[bytes]().union(*(self.attesting(channel, now) for channel in self._groups.groups)))
 
     def holders(self, version: Version) -> frozenset[bytes]:
         """Who said that they hold this version, and ourselves."""

@@ -49,6 +49,19 @@ def test_what_was_said_is_here_after_a_restart_and_gone_when_it_is_over(table: T
     assert oak.log.said.all() == []
 
 
+def test_what_a_seizure_shows_of_it_is_said(table: Table) -> None:
+    homes = oak, elm, _ = group(table, 3)
+    arrange(homes, Dark(2))
+    told = [each for each in oak.ask("status")["exposed"] if "heard last" in each]
+    assert told == []
+    table.run(HOLD_FIRST_MS)
+    (told,) = [each for each in oak.ask("status")["exposed"] if "heard last" in each]
+    assert told.startswith(
+        "when each of 3 people of groups with plans was heard last, while these plans last"
+    )
+    assert len(words(elm, HOLD)) == 3
+
+
 def test_a_group_that_is_left_leaves_nothing_of_what_was_said_in_it(table: Table) -> None:
     homes = oak, _, _ = group(table, 3)
     arrange(homes, Dark(2))

@@ -69,6 +69,11 @@ class Said:
             for channel, author, purpose, about, subject, hlc, until_s in rows
         ]
 
+    def count_people(self) -> int:
+        """Of how many people anything is here."""
+        ((count,),) = self._database.read("SELECT COUNT(DISTINCT author) FROM said")
+        return int(count)
+
     def put(self, channel: bytes, word: Word) -> None:
         """Keep this instead of what the same author said of the same before."""
         self._database.write("INSERT OR REPLACE INTO said VALUES (?, ?, ?, ?, ?, ?, ?)", (channel, *word))

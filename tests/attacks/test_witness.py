@@ -11,7 +11,7 @@ from meshd.plans.cue import Dark
 from meshd.plans.plan import Version
 from meshd.plans.watch import Watch
 from meshd.post import HOUR_MS
-from meshd.statement import ADD_MEMBER, DARK, HEARTBEAT, SILENT, Statement
+from meshd.statement import ADD_MEMBER, DARK, HEARTBEAT, HOLD, REACHED, SILENT, Statement
 from tests.attacks.test_vouching import kitchen
 from tests.homes import Home, Stranger, Table
 from tests.test_inbox import identity
@@ -228,3 +228,21 @@ def test_E14_a_locked_node_says_and_tells_nothing_of_it(table: Table) -> None:
     line(table, [oak, elm])
     table.run(2 * 60_000 + 1000)
     assert attested_by(elm) == ["oak"]  # it is still dark, and was asked for
+
+
+def test_V04_what_witnesses_say_is_one_more_small_envelope_and_names_nobody(table: Table) -> None:
+    homes = _, elm, ash = group(table, 3)
+    made = arrange(homes, Dark(1))
+    apart(table, *homes)
+    later(table, HOUR_MS, away=(ash,))
+    before = len(elm.raws())
+    elm.post("yes", channel="kitchen")
+    state(elm, DARK, ZEROS, until(table, HOLD_MS - 2000))
+    state(elm, SILENT, made.id, b"case0")
+    state(elm, HEARTBEAT, ZEROS)
+    state(elm, HOLD, made.id)
+    state(elm, REACHED, made.id, b"case0", 1)
+    raws = elm.raws()[before:]
+    assert len(raws) == 6 and len({len(raw) for raw in raws}) == 1  # as long as a word
+    public = (*map(identity, homes), made.id, made.channel, kitchen(elm).row.anchor, b"case0")
+    assert not [raw for raw in raws for each in public if each in raw]
