@@ -57,8 +57,8 @@ def _of_log(node: "Node", log: Log) -> list[str]:
     if heard := log.said.count_people():
         people_heard = "somebody" if heard == 1 else f"each of {heard} people"
         found.append(
-            f"when {people_heard} of groups with plans was heard last, while these plans last, and what they said of the"
-            " dark and of each other, for a day"
+            f"when {people_heard} of groups with plans was heard last, while these plans last, and what they said of"
+            " the dark and of each other, for a day"
         )
     found.append(f"your identity and inbox, {people}, {_count(groups, 'group')} with all members")
     if node.time.state != "ok" or node.room.is_full:

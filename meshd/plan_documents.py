@@ -5,8 +5,8 @@ read here: it is decrypted for this answer and kept nowhere. A plan is named by 
 names one version. Cues stand in the shape that they have in a plan's file.
 
 `progress` counts what a scenario's cue waits for, where that can be counted: signatures of a call, else attestations of
-the dark, else shares. `remarks` are what people should know before they trust a scenario: a phrase that can be guessed,
-a share that came early or is false, a clock that is not known.
+the dark, else observers who tell of a silence, else shares. `remarks` are what people should know before they trust a
+scenario: a phrase that can be guessed, a share that came early or is false, a clock that is not known.
 """
 
 from collections.abc import Iterable
@@ -160,8 +160,12 @@ class PlanDocuments:
             called = self.plans.arrangement(version.channel).called(version, name, is_drill=False)
             return {"have": len(called.callers), "needed": plan.threshold}
         if dark := [leaf for leaf in leaves if isinstance(leaf, Dark)]:
-            attesting = {*self.witness.attested_by(now)} & {*plan.identities(plan.observers)}
+            attesting = self.witness.attesting(version.channel, now) & {*plan.identities(plan.observers)}
             return {"have": len(attesting), "needed": dark[0].observers}
+        if silence := [leaf for leaf in leaves if isinstance(leaf, Silence)]:
+            said = self.witness.silent(version, plan.scenarios[place].name, silence[0], now)
+            others = {*plan.identities(plan.observers)} - {plan.people[silence[0].person]}
+            return {"have": len(said & others), "needed": silence[0].observers}
         shares = self.shares(version, place)
         return {"have": shares["have"], "needed": shares["needed"]} if shares is not None else None
 

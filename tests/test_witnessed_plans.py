@@ -81,8 +81,12 @@ def test_who_is_not_heard_for_hours_is_missed_and_a_sign_of_life_in_time_is_enou
     table.run(1000)
     later(table, 5 * HOUR_MS, away=(oak,))
     assert has_fired(homes, made) == [False] * 4
+    (waiting,) = elm.ask("plan.list")["plans"]
+    assert waiting["scenarios"][1]["progress"] == {"have": 0, "needed": 2}
     oak.stop()
     later(table, 3 * HOUR_MS)
+    (missed,) = elm.ask("plan.list")["plans"]
+    assert missed["scenarios"][1]["progress"] == {"have": 3, "needed": 2}
     assert has_fired([elm, ash, fir], made) == [True] * 3
 
 
