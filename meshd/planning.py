@@ -144,10 +144,16 @@ class Planning:
 
     def _ready(self, params: Params, now: Now) -> Document:
         version, told = self._names.readable(params, now), self._told
-        ready = {"plan": version.plan_id.hex(), **told.witness.readiness(version, now)}
+        signers = told.plans.arrangement(version.channel).signers(version)
+        holders = told.witness.holders(version) | signers  # who signed it has it, before they say so
+        ready = {
+            "plan": version.plan_id.hex(),
+            **told.witness.readiness(version, now),
+            "holders": len(holders),
+        }
         if told.me in version.plan.identities(version.plan.organisers):  # counts are for all, names are not
             stewards = version.plan.identities(version.plan.stewards)
-            holders, heard = told.witness.holders(version), told.witness.heard_lately(version, now)
+            heard = told.witness.heard_lately(version, now)
             ready["names"] = {
                 "not_holding": told.persons(who for who in version.plan.people if who not in holders),
                 "stewards_not_heard": told.persons(who for who in stewards if who not in heard),

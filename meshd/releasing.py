@@ -150,6 +150,8 @@ class Releasing:
         version, is_drill = self._names.standing(params, now), params.get("drill", False)
         place, state = self._names.scenario(version, params), self._told.plans.state(version, now)
         scenario = version.plan.scenarios[place]
+        if self._told.me not in version.plan.identities(version.plan.organisers):
+            raise CallerError(Code.refused, "an organiser calls: see mesh plan show")
         if state == "expired":
             raise CallerError(Code.expired, f"{version.plan.title} was valid until its end, which is over")
         if now.wall_ms < version.plan.from_s * 1000:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from meshd.errors import CallerError, Code
+from meshd.limits import HOLD_FIRST_MS
 from tests.homes import Home, Table
 from tests.planners import PHRASES, file, open_, propose, publish, say, shown
 from tests.test_inbox import identity
@@ -173,6 +174,7 @@ def test_a_call_shows_one_of_two_everywhere_until_the_second_signs(arranged: lis
     )
     assert shown(ash, "bridge")["fired_at"] < response["at"]
     assert say(oak, "cue.fire", scenario="bridge")["state"] == "fired", "again is no fault"
+    refused(Code.refused, "an organiser calls", ash, "cue.fire", plan="Saturday", scenario="bridge")
 
 
 def test_who_may_call_what_and_when(table: Table, homes: list[Home]) -> None:
@@ -293,6 +295,34 @@ def test_burning_makes_the_next_version_without_them(table: Table) -> None:
 
 
 # --- all else ---
+
+
+def test_readiness_is_in_counts_for_all_and_in_names_for_organisers(arranged: list[Home]) -> None:
+    oak, _, ash = arranged
+    told = ash.ask("plan.ready", plan="Saturday")
+    assert told["holders"] == 3 and told["stewards"]["total"] == 3 and told["clocks_off"] == 0
+    assert "names" not in told
+    ready = oak.ask("plan.ready", plan="Saturday")
+    assert ready["holders"] == 2, "who signed, before anybody else says so"
+    assert [each["id"] for each in ready["names"]["not_holding"]] == [identity(ash).hex()]
+    oak.table.run(HOLD_FIRST_MS + 1000)
+    ready = oak.ask("plan.ready", plan="Saturday")
+    assert ready["holders"] == 3 and ready["stewards"] == {"heard": 3, "total": 3, "spare": 1}
+    assert ready["names"] == {"not_holding": [], "stewards_not_heard": [], "clocks_off": []}
+
+
+def test_a_drill_is_scored_by_whom_it_reached_and_who_looked(arranged: list[Home]) -> None:
+    for home in arranged[:2]:
+        say(home, "cue.fire", scenario="noon", drill=True)
+    say(arranged[2], "plan.show")
+    (drill,) = (each for each in arranged[0].ask("cue.list")["cues"] if each["drill"])
+    assert drill["score"]["reached"] >= 1 and drill["score"]["opened"] == 1
+
+
+def test_heartbeats_are_switched_and_the_dark_attested_only_if_it_is_dark(arranged: list[Home]) -> None:
+    oak = arranged[0]
+    assert [oak.ask(f"heartbeat.{word}")["state"] for word in ("on", "off")] == ["on", "off"]
+    refused(Code.not_met, "not dark", oak, "internet.attest")
 
 
 def test_a_locked_log_answers_nothing_of_plans(table: Table) -> None:
