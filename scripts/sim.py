@@ -10,8 +10,9 @@ the exit status is 1 if any run failed. A run prints one line: how many posts, h
 (virtual time) it took from healing until everybody had everything, how many envelopes were sent for each one that was
 new, the bytes on all links, and the trace, which is the same for the same seed on every machine. The scenario `away`
 has no links: a run is one schedule of a group's members, and its two figures are added up over all seeds. Nor has
-`plans`: a run is one plan among honest and hostile people, and what came of it is added up too. A run of `direct`
-prints when what two wrote to each other was read, answered and acknowledged.
+`plans`: a run is one plan among honest and hostile people, and what came of it is added up too, as for `arranged`,
+which is a plan on real cores. A run of `direct` prints when what two wrote to each other was read, answered and
+acknowledged.
 """
 
 import argparse
@@ -24,22 +25,24 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from tests.simulation import away, directs, plans  # noqa: E402
+from tests.simulation import away, cores, directs, plans  # noqa: E402
 from tests.simulation.away import Away, Schedule  # noqa: E402  (found through the line above)
+from tests.simulation.cores import Cores  # noqa: E402
 from tests.simulation.directs import Direct  # noqa: E402
-from tests.simulation.plans import Plans, Run  # noqa: E402
+from tests.simulation.plans import Plans  # noqa: E402
 from tests.simulation.scenarios import SCENARIOS, Scenario, run, scratch_folder  # noqa: E402
 
-ALL: dict[str, Scenario | Away | Direct | Plans] = {
+ALL: dict[str, Scenario | Away | Direct | Plans | Cores] = {
     **SCENARIOS,
     "away": Away(),
     "direct": Direct(),
     "plans": Plans(),
+    "arranged": Cores(),
 }
 
 
 def main(arguments: list[str]) -> int:
-    known = "\n".join(f"  {name:8} {scenario.about}" for name, scenario in ALL.items())
+    known = "\n".join(f"  {name:9}{scenario.about}" for name, scenario in ALL.items())
     parser = argparse.ArgumentParser(
         prog="scripts/sim",
         description="Run the simulator; exit status 1 if anything that must hold does not.",
@@ -61,7 +64,7 @@ def main(arguments: list[str]) -> int:
         scenario = replace(ALL[name], nodes=chosen.nodes or ALL[name].nodes)
         options = {key: value for key, value in asdict(scenario).items() if value and key != "about"}
         print(f"{name}: {', '.join(f'{key}={value}' for key, value in options.items())}", flush=True)
-        if isinstance(scenario, Away | Plans):
+        if isinstance(scenario, Away | Plans | Cores):
             failed += _added_up(name, scenario, range(first, first + chosen.seeds))
             continue
         for seed in range(first, first + chosen.seeds):
@@ -110,21 +113,28 @@ def _direct(name: str, scenario: Direct, seed: int) -> bool:
     return True
 
 
-def _added_up(name: str, scenario: Away | Plans, seeds: range) -> int:
+def _added_up(name: str, scenario: Away | Plans | Cores, seeds: range) -> int:
     """Run these seeds, print a line for each and their sum; how many failed."""
-    done: list[away.Figures | plans.Figures] = []
+    done: list[away.Figures | plans.Figures | cores.Figures] = []
     for seed in seeds:
         try:
-            figures = (Schedule(scenario, seed) if isinstance(scenario, Away) else Run(scenario, seed)).run()
+            done.append(_figures(scenario, seed))
         except AssertionError as error:
             repeat = f"scripts/sim --scenario {name} --seed {seed} --nodes {scenario.nodes}"
             print(f"  seed {seed}: FAILED: {error}\n  to repeat: {repeat}", flush=True)
             continue
-        done.append(figures)
-        print(f"  seed {seed}: {figures}", flush=True)
+        print(f"  seed {seed}: {done[-1]}", flush=True)
     if done:
         print(f"  {len(done)} runs: {type(done[0])(*map(sum, zip(*done, strict=True)))}", flush=True)
     return len(seeds) - len(done)
+
+
+def _figures(scenario: Away | Plans | Cores, seed: int) -> away.Figures | plans.Figures | cores.Figures:
+    """What came of one seed; AssertionError if anything that must hold does not."""
+    if isinstance(scenario, Cores):
+        with scratch_folder() as folder:
+            return cores.Run(scenario, seed, folder).run()
+    return (Schedule(scenario, seed) if isinstance(scenario, Away) else plans.Run(scenario, seed)).run()
 
 
 if __name__ == "__main__":

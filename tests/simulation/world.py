@@ -31,6 +31,7 @@ from meshd.events import (
     DiscoveryState,
     Effect,
     Event,
+    Fired,
     LinkOpened,
     Listening,
     NetworkChanged,
@@ -74,6 +75,7 @@ class World:
         self.wires = Wires(self.after, self._deliver, lambda: self.now_ms)
         self.texts: dict[str, Machine] = {}  # every text anybody was told to post → its author
         self.replies: dict[int, Reply] = {}
+        self.on_fired: Callable[[Machine, Fired], None] = lambda machine, fired: None
         self._commands: dict[int, tuple[Machine, str]] = {}
         self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._scheduled = 0
@@ -187,6 +189,8 @@ class World:
                 self._answered(effect)
             case Advanced():
                 self.read_on(machine)
+            case Fired():
+                self.on_fired(machine, effect)
 
     def read_on(self, machine: Machine) -> None:
         """Let a machine's reader see what it has not; all of it must have been posted by who is named."""
