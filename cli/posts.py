@@ -58,7 +58,7 @@ def post(console: Console, channel: str, timeout: float | None, **params: Any) -
 def dm(console: Console, who: str, timeout: float | None, **params: Any) -> None:
     """Says TEXT to one person, whose card you have; - takes it from stdin.
 
-    An old key opens only on a laptop that was locked or off since its day, and for whoever took that laptop
+    An old key opens only on a laptop that was locked, not off, since its day, and for whoever took that laptop
     meanwhile: what you write, and all until the next key, is theirs too.
     """
     request = {"who": who, "timeout": timeout, **params, "text": _text(params["text"])}

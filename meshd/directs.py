@@ -18,8 +18,9 @@ An invitation whose text the user takes comes first in any case.
 
 **An old prekey.** Who shows no prekey for today can't be sent a key that lives for days. On demand an epoch is begun
 whose key is that of the day of their last prekey, and goes to that one alone; we keep but what it is today. It opens
-only where that day was never erased: on a laptop that was locked, off or without a time ever since; for its owner, or
-for who has taken it. So it is never done unasked.
+only where that day was never erased: on a laptop that was locked or without a time ever since, for its owner, or for
+who has taken it. One that was off erases it once it trusts its clock, before it hears of more. So it is never done
+unasked.
 """
 
 import random

@@ -29,7 +29,7 @@ from meshd.groups.keyenvelope import Delivered
 from meshd.groups.prekeys import Announcement, OwnPrekeys
 from meshd.ids import inbox_channel_id
 from meshd.keyring import Opened
-from meshd.limits import HLC_REFUSE_MS, KEEP_HOURS, KEYS_AT_ONCE, PREKEYS_DELAY_MS
+from meshd.limits import HLC_REFUSE_MS, KEEP_HOURS, KEY_ENVELOPE_HOURS, KEYS_AT_ONCE, PREKEYS_DELAY_MS
 from meshd.post import DAY_MS, HOUR_MS, KIND_PREKEYS, Post
 from meshd.sealing import Sealing
 from meshd.store.log import Log
@@ -165,10 +165,20 @@ class Inbox:
     # --- whose keys we hold ---
 
     def hold(
-        self, channel: bytes, epoch: bytes, members: frozenset[bytes], now: Now, *, is_ours: bool
+        self,
+        channel: bytes,
+        epoch: bytes,
+        members: frozenset[bytes],
+        now: Now,
+        *,
+        maker: tuple[bytes, int],
+        is_ours: bool,
     ) -> None:
-        """The key of this epoch is here, and these may be sent it."""
-        sent = {member: Sent(*row) for member, row in self._log.inboxes.sent(epoch).items()}
+        """The key of this epoch is here, and these may be sent it. `maker`: who made it, and so has the key from that
+        time on, wall milliseconds."""
+        author, hour = maker[0], min(maker[1], now.wall_ms) // HOUR_MS
+        sent = {author: Sent(key_day(hour), hour + KEY_ENVELOPE_HOURS, author)}
+        sent |= {member: Sent(*row) for member, row in self._log.inboxes.sent(epoch).items()}
         counted = self.delivery.hold(channel, epoch, members, now.wall_ms, sent=sent, is_ours=is_ours)
         for member, each in counted:
             self._note_sent(epoch, member, each)

@@ -263,7 +263,8 @@ class OwnGroups:
             if epoch.id in own.told:
                 self.inbox.drop(epoch.id)
             own.told[epoch.id] = may
-            self.inbox.hold(own.channel, epoch.id, may, now, is_ours=epoch.id in own.made)
+            maker, is_ours = (epoch.author, epoch.time_ms), epoch.id in own.made
+            self.inbox.hold(own.channel, epoch.id, may, now, maker=maker, is_ours=is_ours)
 
     def forget(self, own: OwnGroup, now: Now, *, is_left: bool = False) -> None:
         """Drop a group, or an invitation, with its keys: these are not taken again. `is_left`: nor are later ones,

@@ -116,8 +116,8 @@ def test_a_key_goes_to_a_member_through_others_and_is_not_sent_twice(table: Tabl
     got: list[Delivered] = []
     elm.node.inbox.taken = lambda delivered, now: got.append(delivered)
     oak.node.intake.sealing.make_key(b"g" * 16, EPOCH, DAY, SECRET)
-    members = frozenset({identity(oak), identity(elm)})
-    oak.node.inbox.hold(b"g" * 16, EPOCH, members, table.now(), is_ours=True)
+    members, maker = frozenset({identity(oak), identity(elm)}), (identity(oak), table.now().wall_ms)
+    oak.node.inbox.hold(b"g" * 16, EPOCH, members, table.now(), maker=maker, is_ours=True)
     commit(oak)
     table.run(1000)
     assert set(got) == {Delivered(b"g" * 16, EPOCH, identity(oak), DAY, SECRET)}
@@ -126,7 +126,7 @@ def test_a_key_goes_to_a_member_through_others_and_is_not_sent_twice(table: Tabl
     oak.stop()
     oak.start()
     assert oak.node.inbox is not None
-    oak.node.inbox.hold(b"g" * 16, EPOCH, members, table.now(), is_ours=True)
+    oak.node.inbox.hold(b"g" * 16, EPOCH, members, table.now(), maker=maker, is_ours=True)
     table.run(HOUR_MS)
     assert len(oak.raws()) == 3
 

@@ -87,6 +87,15 @@ def test_who_is_invited_and_accepts_reads_and_is_read(table: Table) -> None:
     assert not any(member["pending"] for member in shown)
 
 
+def test_an_epoch_costs_one_key_for_each_other_member(table: Table) -> None:
+    oak, elm, _ = group(table, 3)
+    for home in (oak, elm):
+        before = len(oak.raws())
+        home.ask("group.rotate", group="kitchen")
+        table.run(60_000)
+        assert len(oak.raws()) - before == 1 + 2, "nobody sends it to who made it"
+
+
 def test_nobody_is_pulled_into_a_group(table: Table) -> None:
     oak, elm = friends(table, 2)
     oak.ask("group.create", name="kitchen")

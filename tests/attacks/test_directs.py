@@ -257,7 +257,7 @@ def test_G11_an_old_prekey_is_used_on_demand_alone_and_opens_nothing_that_was_er
         each.day for epoch in keys(oak, elm) for each in oak.node.intake.sealing.keyring.keys(channel, epoch)
     ]
     assert min(held) >= today, "the writer keeps nothing of the days before"
-    elm.start()  # a laptop that was off, whose clock a peer has confirmed, erases before it reads
+    elm.start()  # a laptop that was off, whose clock a peer confirms, erases before it reads
     table.link(oak, elm)
     table.run(60_000)
     assert elm.node.inbox is not None and elm.node.inbox.open_key(old) is None
