@@ -63,7 +63,7 @@ def test_help_says_what_an_old_prekey_costs(capsys: Any) -> None:
     assert run(["dm", "--help"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert (
-        "opens only on a laptop that was locked or off since its day, and for whoever took that laptop"
+        "opens only on a laptop that was locked, not off, since its day, and for whoever took that laptop"
         in said
     )
 
