@@ -26,6 +26,18 @@ _RECEIPTS = (HOLD, REACHED, LOOKED)
 _Key = tuple[int, bytes, bytes]  # purpose, about, subject
 
 
+def read(found: Post, said: Statement) -> Word | None:
+    """What the author of a post of kind 4 says in its statement; None if it says nothing that belongs here."""
+    if not act.fits(said) or said.purpose < DARK:
+        return None
+    if said.purpose != DARK:
+        return Word(found.author, said.purpose, said.about, said.subject, found.hlc)
+    until_s = int.from_bytes(said.subject, "big")
+    if until_s * 1000 > found.time_ms + ATTEST_HOLD_S * 1000:
+        return None
+    return Word(found.author, DARK, said.about, b"", found.hlc, until_s)
+
+
 class Testimony:
     """The words of an open log, in memory and on the disk."""
 
@@ -42,14 +54,8 @@ class Testimony:
 
     def take(self, own: OwnGroup, found: Post, said: Statement) -> None:
         """A member's statement about a plan, in this post."""
-        if not act.fits(said) or said.purpose < DARK:
-            return
-        subject, until_s = said.subject, 0
-        if said.purpose == DARK:
-            subject, until_s = b"", int.from_bytes(said.subject, "big")
-            if until_s * 1000 > found.time_ms + ATTEST_HOLD_S * 1000:
-                return
-        self._put(own.channel, Word(found.author, said.purpose, said.about, subject, found.hlc, until_s))
+        if (word := read(found, said)) is not None:
+            self._put(own.channel, word)
 
     def _put(self, channel: bytes, word: Word) -> None:
         held = self._of(channel, word.author)

@@ -351,4 +351,5 @@ def made() -> Vector:
         "shares": _shares(seals[0]),
         "parts": _parts(plan),
         "acts": vectors_acts.acts(),
+        "witnesses": vectors_acts.witnesses(),
     }

@@ -313,6 +313,14 @@ def part(secret: bytes, e: bytes, day: int, box: bytes, context: bytes) -> bytes
 
 # --- Acts ---
 
+WITNESSES = {  # purpose: whether it is about a version, its subject, its flag
+    21: (False, ".{4}", 0),
+    22: (True, "[a-z0-9-]{1,32}", 0),
+    23: (False, "", 0),
+    24: (True, "", 0),
+    25: (True, "[a-z0-9-]{1,32}", 1),
+    26: (True, "[a-z0-9-]{1,32}", 1),
+}
 SUBJECTS = {
     16: "",
     17: "[a-z0-9-]{1,32}",
@@ -336,6 +344,24 @@ def act(raw: bytes, channel: bytes, author: bytes) -> list[Any]:
     except (Close, ValueError, CryptoError):
         raise Hide from None
     return [purpose, about, subject, flag, payload]
+
+
+def witness(raw: bytes, channel: bytes, author: bytes, time_ms: int) -> list[Any]:
+    """(purpose, about, subject, until) of what a witness says in the body of a post of kind 4 of that time."""
+    try:
+        slots: list[Any] = array(raw, "int bytes bytes int bytes", 256)
+        purpose, about, subject, flag, signature = slots
+        require(purpose in WITNESSES and len(signature) == 64)
+        has_version, form, wanted = WITNESSES[purpose]
+        require(len(about) == 32 and (about != bytes(32)) == has_version and flag == wanted)
+        require(re.fullmatch(form.encode(), subject, re.DOTALL) is not None)
+        until_s = int.from_bytes(subject, "big") if purpose == 21 else 0
+        require(until_s * 1000 <= time_ms + 1_800_000)
+        said = bytes((0x95, purpose)) + _bin(channel) + _bin(about) + _bin(subject) + bytes((flag,))
+        bindings.crypto_sign_open(signature + b"\x11meshd/1 statement" + said, author)
+    except (Close, ValueError, CryptoError):
+        raise Hide from None
+    return [purpose, about, b"" if purpose == 21 else subject, until_s]
 
 
 def _bin(content: bytes) -> bytes:

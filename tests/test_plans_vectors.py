@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from meshd import post, words
+from meshd import post, statement, testimony, words
 from meshd.errors import PeerError
 from meshd.plans import act, cue, locks, parts, shares
 from meshd.plans import plan as plans
 from meshd.plans.plan import Version
-from meshd.post import KIND_PLAN_ACT
+from meshd.post import KIND_PLAN_ACT, KIND_STATEMENT
 from tests import independent_plans as other
 from tests.independent import Close
 from tests.plan_parts import posted
@@ -158,3 +158,24 @@ def test_hidden_act(entry: dict[str, Any]) -> None:
     assert act.parse(posted(raw, kind=KIND_PLAN_ACT, channel=CHANNEL, author=author)) is None
     with pytest.raises(other.Hide):
         other.act(raw, CHANNEL, author)
+
+
+WITNESSES = VECTOR["witnesses"]
+
+
+@pytest.mark.parametrize("entry", named(WITNESSES["said"]))
+def test_what_a_witness_says(entry: dict[str, Any]) -> None:
+    author, raw, time_ms = b(WITNESSES["author"]), b(entry["body"]), WITNESSES["time_ms"]
+    found = posted(raw, kind=KIND_STATEMENT, channel=CHANNEL, author=author, hlc=time_ms << 16)
+    parsed = statement.parse_body(CHANNEL, author, raw)
+    assert parsed is not None
+    word = testimony.read(found, parsed[0])
+    if entry["says"] is None:
+        assert word is None
+        with pytest.raises(other.Hide):
+            other.witness(raw, CHANNEL, author, time_ms)
+    else:
+        purpose, about, subject, until_s = entry["says"]
+        says = [purpose, b(about), b(subject), until_s]
+        assert other.witness(raw, CHANNEL, author, time_ms) == says
+        assert word is not None and [*word.key, word.until_s] == says and word.time_ms == time_ms
