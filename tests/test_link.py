@@ -120,6 +120,13 @@ async def test_while_another_link_is_read_less_is_read_at_once(
     await far.received(5 + limits.READ_SIZE_MAX)
     read = [event for event in far.of(BytesReceived) if event.link == far_link]
     assert max(len(event.content) for event in read) == limits.READ_SIZE_SHARED
+    near.links.close(other, "it is enough", flush=False)
+    await far.until(LinkClosed)
+    far.events.clear()
+    near.links.send(near_link, bytes(limits.READ_SIZE_MAX))
+    near.links.flush()
+    await far.received(limits.READ_SIZE_MAX)
+    assert max(len(event.content) for event in far.of(BytesReceived)) > limits.READ_SIZE_SHARED
 
 
 async def test_close_with_flush_delivers_the_last_words(pair: tuple[Side, Side, int, int]) -> None:

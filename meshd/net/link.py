@@ -6,8 +6,8 @@ and never calls back. So everything runs in one thread, and a byte passes no que
 the core.
 
 Reading: one read takes what the kernel holds, at most READ_SIZE_MAX, and makes one event (one event is one
-transaction, so batches form by themselves when the core is busy). If another link was read within SHARED_MS
-it takes no more than READ_SIZE_SHARED, so that nobody waits long behind one read. All links share one buffer,
+transaction, so batches form by themselves when the core is busy). If another link that is still up was read within
+SHARED_MS it takes no more than READ_SIZE_SHARED, so that nobody waits long behind one read. All links share one buffer,
 as only one read is ever in progress. A link that rests is not read, so that its peer waits.
 
 Writing: `send` appends to the link's outbox, and `flush` (once after all effects of an event) hands the
@@ -57,6 +57,7 @@ class _Link:
         self.untold_size = 0  # bytes that were appended since the core was last told of room
         self.awake = trio.Event()  # set: it may be read
         self.awake.set()
+        self.read_s = -math.inf  # when it was read last
         self.scope = trio.CancelScope()
         self.reason = ""  # not empty: it is closing, and nothing more is handed on or taken
 
@@ -91,8 +92,6 @@ class Links:
         self._numbers = count(1)
         self._unsent: list[_Link] = []
         self._buffer = memoryview(bytearray(limits.READ_SIZE_MAX))
-        self._reader = 0  # the link that was read last, and when
-        self._reader_s = self._other_s = -math.inf  # … and when another was
         self._gone = trio.Event()  # set: a link is gone
 
     async def run(
@@ -253,7 +252,7 @@ class Links:
             await link.awake.wait()
             await trio.lowlevel.wait_readable(link.sock)
             try:
-                size = link.sock.recv_into(self._buffer[: self._read_size(link.number)])
+                size = link.sock.recv_into(self._buffer[: self._read_size(link)])
             except BlockingIOError:
                 continue
             except OSError as error:
@@ -263,12 +262,11 @@ class Links:
             if not link.reason:
                 self._on_event(BytesReceived(link.number, bytes(self._buffer[:size])))
 
-    def _read_size(self, number: int) -> int:
+    def _read_size(self, link: _Link) -> int:
         """How many bytes of this link may be read at once, now that it is read."""
-        if number != self._reader:
-            self._reader, self._other_s = number, self._reader_s
-        self._reader_s = trio.current_time()
-        is_shared = self._reader_s - self._other_s < limits.SHARED_MS / 1000
+        link.read_s = trio.current_time()
+        lately_s = link.read_s - limits.SHARED_MS / 1000
+        is_shared = any(each.read_s > lately_s for each in self._links.values() if each is not link)
         return limits.READ_SIZE_SHARED if is_shared else limits.READ_SIZE_MAX
 
     async def _write(self, link: _Link) -> None:
