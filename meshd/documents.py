@@ -7,6 +7,7 @@ beginning of the author's key, long enough to be the only one here.
 Names and texts stand as they came: what shows them to a person makes control and bidi characters inert.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -51,22 +52,32 @@ def channel_name(name: str, log: Log) -> str:
     return author_name(log.authors.name(other), other, log)
 
 
-def post_document(row: Row, log: Log) -> Document:
-    """POST. `clock_off_s`: seconds by which the stamp was ahead of our clock when we first saw the post."""
+def post_documents(rows: Sequence[Row], log: Log) -> list[Document]:
+    """POST of each of these, which were read together: who wrote several of them is looked up once."""
+    authors: dict[bytes, tuple[str, str]] = {}
+    for row in rows:
+        if row.author not in authors:
+            name = author_name(row.author_name, row.author, log)
+            authors[row.author] = name, "self" if row.own else log.contacts.trust(row.author)
+    return [_post_document(row, *authors[row.author], log) for row in rows]
+
+
+def _post_document(row: Row, name: str, trust: str, log: Log) -> Document:
+    """`clock_off_s`: seconds by which the stamp was ahead of our clock when we first saw the post."""
     time_ms = row.hlc >> 16
     return {
         "id": row.id.hex(),
         "channel": channel_name(row.channel_name, log),
         "author": row.author.hex(),
-        "name": author_name(row.author_name, row.author, log),
-        "trust": "self" if row.own else log.contacts.trust(row.author),
+        "name": name,
+        "trust": trust,
         "text": row.text,
         "time": rfc3339(time_ms),
         "clock_off_s": max(0, time_ms - row.first_seen_ms) // 1000,
         "kind": "text" if row.kind == KIND_TEXT else str(row.kind),
         "reply_to": row.reply_to.hex() or None,
         "held_by": {"contacts": row.held_contacts, "others": row.held_others},
-        "delivered": row.own and row.channel_kind == "direct" and log.inboxes.is_delivered(row.id),
+        "delivered": bool(row.own) and row.channel_kind == "direct" and log.inboxes.is_delivered(row.id),
         "after_removal": log.groups.came_after_removal(row),
         "sealed": row.channel_kind != "public",
         "expires": rfc3339(row.keep_until * HOUR_MS),

@@ -95,14 +95,14 @@ class Reading:
         node, log = self._node, self._node.require_log()
         row = node.commands.row(log, params["id"])
         return {
-            **documents.post_document(row, log),
+            **documents.post_documents([row], log)[0],
             "vouched_by": documents.vouched_by(row.author, log),
             "signature": self._signature(row),
             "first_seen": documents.rfc3339(row.first_seen_ms),
             "via": row.via,
             "parents": [parent.hex() for parent in row.parent_ids()],
-            "forked": row.forked,
-            "marked": row.is_marked,
+            "forked": bool(row.forked),
+            "marked": bool(row.is_marked),
         }
 
     def _mark(self, params: Params, now: Now) -> Document:
@@ -170,10 +170,10 @@ def _later(rows: list[Row], node: "Node", channel: bytes | None, limit: int, cur
 
 def _answer(rows: list[Row], node: "Node", channel: bytes | None, upto: int) -> Document:
     log = node.require_log()
-    posts = [documents.post_document(row, log) for row in rows]
+    posts = documents.post_documents(rows, log)
     if _fitting(posts) < len(posts):  # in the order of the log, so that there is a cursor to go on from
         rows.sort(key=lambda row: row.cursor)
-        posts = [documents.post_document(row, log) for row in rows]
+        posts = documents.post_documents(rows, log)
         posts = posts[: _fitting(posts)]
         upto = rows[len(posts) - 1].cursor
     return {

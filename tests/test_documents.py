@@ -41,7 +41,7 @@ def insert(
 def document(log: Log, identity: bytes) -> documents.Document:
     row = log.row(identity)
     assert row is not None
-    return documents.post_document(row, log)
+    return documents.post_documents([row], log)[0]
 
 
 def test_post(log: Log) -> None:

@@ -34,10 +34,10 @@ class Feed:
     ) -> list[tuple[int, dict[str, Any] | None]]:
         """Up to `limit` posts after a cursor, each with its own cursor; None instead of one whose author is muted."""
         log = self._node.require_log()
-        muted = {contact.identity for contact in log.contacts.all() if contact.is_muted}
+        rows = log.after(cursor, channel, limit)
         return [
-            (row.cursor, None if row.author in muted else documents.post_document(row, log))
-            for row in log.after(cursor, channel, limit)
+            (row.cursor, None if log.contacts.get(row.author).is_muted else document)
+            for row, document in zip(rows, documents.post_documents(rows, log), strict=True)
         ]
 
     def fired(self, channel: bytes | None) -> list[dict[str, Any]]:

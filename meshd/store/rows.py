@@ -28,7 +28,7 @@ _SELECT = """SELECT p.cursor, p.id, c.id, c.name, c.kind, a.key, a.name, h.incar
 
 
 class Row(NamedTuple):
-    """A post as the log has it. Ids are bytes; hlc, hours and milliseconds as in the post."""
+    """A post as the log has it. Ids are bytes; hlc, hours and milliseconds as in the post; yes and no are 1 and 0."""
 
     cursor: int
     id: bytes
@@ -45,14 +45,14 @@ class Row(NamedTuple):
     keep_until: int
     text: str | None  # None if the post is no text
     reply_to: bytes  # a post id, or empty
-    own: bool
+    own: int
     via: str
     first_seen_ms: int
     held_contacts: int
     held_others: int
-    forked: bool
+    forked: int
     epoch: bytes = b""  # the one that it names; empty in public
-    is_marked: bool = False  # by the user: it stays past its time
+    is_marked: int = 0  # by the user: it stays past its time
 
     def parent_ids(self) -> list[bytes]:
         """The parents' ids, the author's own previous post first."""
@@ -61,10 +61,7 @@ class Row(NamedTuple):
 
 def select(database: Database, where: str, values: Sequence[Any], order: str = "p.cursor") -> list[Row]:
     """The rows of a query over the table `post`, named p; the last value is the limit."""
-    return [
-        Row._make((*row[:15], row[15] == 1, *row[16:20], row[20] == 1, row[21], row[22] == 1))
-        for row in database.read(f"{_SELECT}{where} ORDER BY {order} LIMIT ?", values)
-    ]
+    return list(map(Row._make, database.read(f"{_SELECT}{where} ORDER BY {order} LIMIT ?", values)))
 
 
 def by_time(row: Row) -> tuple[int, bytes]:
