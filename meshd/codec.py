@@ -10,7 +10,8 @@ An inner array or map is refused the moment it ends, so that a megabyte of empty
 (protocol.md, "Encoding").
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import msgpack
@@ -33,6 +34,17 @@ def _refuse(_: Any) -> NoReturn:
     raise PeerError("a map, where only an array may stand")
 
 
+@lru_cache(maxsize=64)  # schemas are constants, a few dozen; making the function takes as long as calling it
+def _outermost(schema: tuple[type, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    def check(items: tuple[Any, ...]) -> tuple[Any, ...]:
+        # Called for every array as it ends, the innermost first: an inner one never fits the schema.
+        if tuple(map(type, items)) != schema:
+            raise PeerError("slots of the wrong number or type")
+        return items
+
+    return check
+
+
 def unpack(raw: bytes, schema: tuple[type, ...], size_max: int) -> tuple[Any, ...]:
     """The slots of one array whose types are exactly `schema`; PeerError for anything else.
 
@@ -41,17 +53,11 @@ def unpack(raw: bytes, schema: tuple[type, ...], size_max: int) -> tuple[Any, ..
     if len(raw) > size_max:
         raise PeerError("longer than it may be")
 
-    def outermost(items: tuple[Any, ...]) -> tuple[Any, ...]:
-        # Called for every array as it ends, the innermost first: an inner one never fits the schema.
-        if tuple(map(type, items)) != schema:
-            raise PeerError("slots of the wrong number or type")
-        return items
-
     try:
         items: tuple[Any, ...] = msgpack.unpackb(
             raw,
             use_list=False,
-            list_hook=outermost,
+            list_hook=_outermost(schema),
             object_hook=_refuse,
             max_array_len=SLOTS_MAX,
             max_map_len=0,

@@ -198,15 +198,16 @@ class Exchange:
             self.ingress.brought(link, now)
         self.received += len(taken.new)
         self._brought[link] += len(taken.new)
+        receipt = [key_reference(key) for _, key in taken.new]
         fresh: list[tuple[int, bytes]] = []
         others: list[tuple[int, bytes]] = []
-        for sequence, key in taken.new:
-            is_fresh = pushed or self._announced.is_fresh(key[8:24])
-            (fresh if is_fresh else others).append((sequence, key_reference(key)))
-        for key in [key for _, key in taken.new] + taken.known:
-            self._wanted.came(key[8:24])
-            self._announced.came(key[8:24])
-            self._held_by(link, key_reference(key), now)
+        for (sequence, _), reference in zip(taken.new, receipt, strict=True):
+            is_fresh = pushed or self._announced.is_fresh(reference[4:])
+            (fresh if is_fresh else others).append((sequence, reference))
+        for reference in receipt + list(map(key_reference, taken.known)):
+            self._wanted.came(reference[4:])
+            self._announced.came(reference[4:])
+            self._held_by(link, reference, now)
         if pushed and len(taken.known) > len(taken.new):
             if self.tree.repeated(link):
                 self._send(link, Push(0))
@@ -216,8 +217,7 @@ class Exchange:
             self.rounds.taking_in(link, now.mono_ms, len(others))
         self._spread(fresh, link, now)
         self._announce([other for other in self._outflows if other != link], others, now, fresh=False)
-        if taken.new:
-            receipt = [key_reference(key) for _, key in taken.new]
+        if receipt:
             self._outflows[link].announce(receipt, now.mono_ms, fresh=False)
         if taken.error is not None:
             raise taken.error
