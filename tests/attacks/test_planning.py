@@ -1,0 +1,110 @@
+"""Plans under attack, as their users are told of it."""
+
+from pathlib import Path
+
+import pytest
+
+from meshd.errors import CallerError, Code
+from meshd.plans import shares
+from meshd.statement import CALL, SHARE
+from tests.group_plans import go_on, plans_of
+from tests.homes import Home, Table
+from tests.planners import PHRASES, file, open_, propose, say, shown
+from tests.test_own_groups import group
+
+
+@pytest.fixture
+def homes(tmp_path: Path) -> list[Home]:
+    """Four in a group, with a plan: two organise, three of them are stewards of whom it takes three."""
+    oak, elm, ash, fir = homes = group(Table(tmp_path), 4)
+    propose(oak, file([oak, elm], [elm, ash, fir], needed=3))
+    say(elm, "plan.sign")
+    return homes
+
+
+def test_L02_a_forged_share_is_shown_with_who_released_it_and_the_others_open(homes: list[Home]) -> None:
+    oak, elm, ash, fir = homes
+    propose(oak, file([oak], [elm, ash, fir], threshold=1, needed=3, title="Sunday"))
+    words = {home: home.ask("plan.share.show", plan="Saturday")["words"] for home in (elm, ash, fir)}
+    forged = fir.ask("plan.share.show", plan="Sunday")["words"]
+    (version,) = [each for each in plans_of(fir).versions() if each.plan.title == "Saturday"]
+    plans_of(fir).act(version, SHARE, "bridge", fir.table.now(), payload=shares.from_words(forged))
+    go_on(fir)
+    for home in homes:
+        scenario = shown(home, "bridge")
+        assert [each["id"] for each in scenario["shares"]["false"]] == [fir.ask("id.show")["id"]]
+        assert scenario["shares"]["released"] == 0
+        assert f"false share by {scenario['shares']['false'][0]['name']}" in scenario["remarks"]
+    for home in (elm, ash):
+        say(home, "plan.share.release")
+    assert shown(ash, "bridge")["state"] == "sealed"
+    assert say(ash, "plan.share.enter", words=words[fir])["state"] == "open"
+    assert shown(ash, "bridge")["response"]["text"] == "Meet at the old mill."
+
+
+def test_L05_one_organiser_who_calls_again_and_again_is_one_of_two(homes: list[Home]) -> None:
+    for _ in range(5):
+        said = say(homes[0], "cue.fire", scenario="bridge")
+    assert (len(said["signers"]), said["state"]) == (1, "open")
+    for home in homes:
+        assert shown(home, "bridge")["progress"] == {"have": 1, "needed": 2}
+        assert shown(home, "bridge")["fired_at"] is None
+
+
+def test_L05_a_call_by_who_does_not_organise_is_refused(homes: list[Home]) -> None:
+    with pytest.raises(CallerError, match="an organiser calls") as caught:
+        homes[3].ask("cue.fire", plan="Saturday", scenario="bridge")
+    assert caught.value.code is Code.refused
+
+
+def test_L06_a_call_of_version_1_after_version_2_is_none(homes: list[Home]) -> None:
+    oak, elm, ash, _ = homes
+    say(oak, "cue.fire", scenario="bridge")
+    (first,) = plans_of(oak).versions()
+    propose(oak, file([oak, elm], text="Elsewhere."), replaces="Saturday")
+    say(elm, "plan.sign")
+    with pytest.raises(CallerError, match="this version is retired"):
+        plans_of(elm).act(first, CALL, "bridge", elm.table.now())
+    told = say(elm, "cue.fire", scenario="bridge")
+    assert (len(told["signers"]), told["state"]) == (1, "open"), "what oak said was about the other version"
+    assert shown(ash, "bridge")["state"] == "sealed" and shown(ash, "bridge")["progress"]["have"] == 1
+
+
+def test_L06_a_drill_is_never_real(homes: list[Home]) -> None:
+    oak, elm, ash, _ = homes
+    for home in (oak, elm):
+        say(home, "cue.fire", scenario="bridge", drill=True)
+    for home in homes:
+        assert shown(home, "bridge")["fired_at"] is None
+        assert shown(home, "bridge")["progress"] == {"have": 0, "needed": 2}
+    assert shown(ash, "bridge")["response"] is None
+
+
+def test_L06_a_call_after_its_stand_down_is_refused(homes: list[Home]) -> None:
+    for home in homes[:2]:
+        say(home, "plan.stand-down", scenario="bridge")
+    with pytest.raises(CallerError, match="final") as caught:
+        homes[1].ask("cue.fire", plan="Saturday", scenario="bridge")
+    assert caught.value.code is Code.refused
+    assert {shown(home, "bridge")["state"] for home in homes} == {"stood-down"}
+
+
+def test_L09_shares_that_are_released_early_are_counted_shown_and_open_nothing(homes: list[Home]) -> None:
+    _, elm, ash, fir = homes
+    for count, home in enumerate((elm, ash), start=1):
+        say(home, "plan.share.release")
+        for other in homes:
+            scenario = shown(other, "bridge")
+            assert f"shares were released before it fired: {count} of 3" in scenario["remarks"]
+    assert shown(ash, "bridge")["response"] is None, "with its own there are two"
+    assert shown(fir, "bridge")["state"] == "open", "its own is the third, and it could as well release that"
+
+
+def test_E08_wrong_phrases_change_nothing(homes: list[Home]) -> None:
+    ash = homes[2]
+    before = shown(ash, "bridge")
+    for word in ("otter", "river"):
+        with pytest.raises(CallerError) as caught:
+            open_(ash, "bridge", PHRASES["bridge"].replace(word, "wrong"))
+        assert caught.value.code is Code.not_met
+    assert shown(ash, "bridge") == before
