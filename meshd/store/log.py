@@ -221,6 +221,7 @@ class Log:
         )  # fmt: skip
         if forks:
             self.groups.is_fork_new = True
+            self._chains.flush()  # who asks whose key it is looks in the file
             self._database.write_many("UPDATE post SET forked = 1 WHERE chain = ? AND sequence = ?", forks)
         return cursors
 
