@@ -1,12 +1,10 @@
 """Attacks on plans on nodes: who is hostile posts what no client would, and who seizes laptops reads their files."""
 
-import random
 from pathlib import Path
 
 import pytest
 
-from meshd import crypto, post, statement
-from meshd.envelope import post_content
+from meshd import crypto
 from meshd.errors import CallerError
 from meshd.limits import (
     CALLS_EACH_MAX,
@@ -18,19 +16,15 @@ from meshd.limits import (
 from meshd.plans import act as acts
 from meshd.plans import plan as plans
 from meshd.plans import shares
-from meshd.plans.act import Act
-from meshd.plans.cue import Call
-from meshd.plans.plan import Plan, Scenario, Version
-from meshd.post import HOUR_MS, KIND_PLAN, KIND_PLAN_ACT, Post
+from meshd.plans.plan import Version
+from meshd.post import HOUR_MS, KIND_PLAN, KIND_PLAN_ACT
 from meshd.statement import CALL, KEY, SHARE, SIGN_PLAN, STAND_DOWN, Statement
 from tests.attacks.test_plans import forged
 from tests.group_plans import (
     BRIDGE,
     NOON,
-    RESPONSE,
     SECRET,
     act,
-    only_group,
     plans_of,
     propose,
     scenario,
@@ -38,6 +32,7 @@ from tests.group_plans import (
 )
 from tests.groups import bring, parsed
 from tests.homes import Home, Table, key
+from tests.hostile_plans import Hostile
 from tests.test_inbox import identity
 from tests.test_own_groups import apart, group, line
 from tests.test_vouching import later
@@ -76,67 +71,6 @@ def crowd(table: Table, count: int) -> list[Home]:
         home.ask("group.accept", invite="kitchen")
     table.run(1000)
     return homes
-
-
-class Hostile:
-    """Who has the group's key from a member, and writes what they like under any identity whose seed they have."""
-
-    def __init__(self, home: Home, seed: bytes = b"") -> None:
-        self.home, self.table = home, home.table
-        self.public, self.secret = crypto.ed25519_keypair(seed or home.log.seed)
-        self._rng = random.Random(f"hostile {self.public.hex()} {len(home.raws())}")
-
-    def post(self, kind: int, body: bytes, until: int, **slots: int) -> bytes:
-        """An envelope of the group with a post of an incarnation that is new."""
-        groups, now = self.home.node.groups, self.table.now()
-        assert groups is not None
-        channel, ms = only_group(self.home).channel, slots.pop("ms", now.wall_ms)
-        incarnation = slots.pop("incarnation", self._rng.getrandbits(62))
-        written = Post(
-            1,
-            channel,
-            b"",
-            self.public,
-            incarnation,
-            1,
-            b"",
-            ms << 16 | self._rng.getrandbits(16),
-            kind,
-            until,
-            body,
-        )
-        signed = post.encode(written)
-        signature = post.sign(self.secret, post.post_id(signed))
-        expiry = min(until, now.wall_ms // HOUR_MS + 24)
-        day_key = groups._sealing.day_key(channel, groups._sealing.posting(channel), expiry)
-        return groups._author.seal(post_content(signed, signature), day_key, expiry).raw
-
-    def act(
-        self,
-        version: Version,
-        purpose: int,
-        subject: str = "",
-        payload: bytes = b"",
-        *,
-        flag: int = 0,
-        **slots: int,
-    ) -> bytes:
-        """An act, true or not."""
-        said = Statement(purpose, version.channel, version.id, subject.encode(), flag)
-        body = acts.encode(Act(said, statement.sign(self.secret, said), payload))
-        return self.post(KIND_PLAN_ACT, body, plans.keep_until(version.plan.until_s), **slots)
-
-    def propose(self, number: int = 0, replaces: Version | None = None, **changes: object) -> bytes:
-        """A version that names whom it likes."""
-        from_s = self.table.now().wall_ms // 1000
-        plan = Plan(
-            1, b"", b"", f"plan {number}", from_s, from_s + 3600, (self.public,), b"\0", 1, b"", 0, b"", 0, b"",
-            (Scenario(BRIDGE, Call(), RESPONSE, None),),
-        )  # fmt: skip
-        if replaces is not None:
-            plan = plan._replace(number=2, first=replaces.plan_id, previous=replaces.id)
-        plan = plan._replace(**changes)  # type: ignore[arg-type]
-        return self.post(KIND_PLAN, plans.encode(plan, self.public), plans.keep_until(plan.until_s))
 
 
 def files(home: Home) -> bytes:
