@@ -225,9 +225,9 @@ class Exchange:
     def _have(self, link: int, fresh: int, references: bytes, now: Now) -> None:
         first_hour, last_hour = now.wall_ms // HOUR_MS, now.wall_ms // HOUR_MS + EXPIRY_AHEAD_HOURS_MAX
         for reference in codec.chop(references, REFERENCE_SIZE, REFERENCES_MAX):
-            self._held_by(link, reference, now)
-            in_time = not now.synced or first_hour < int.from_bytes(reference[:4], "big") <= last_hour
-            if in_time and self._keyset.starting_with(bytes(4) + reference) is None:
+            if self._keyset.starting_with(bytes(4) + reference) is not None:
+                self._held_by(link, reference, now)
+            elif not now.synced or first_hour < int.from_bytes(reference[:4], "big") <= last_hour:
                 self._announced.heard(reference[4:], link, now.mono_ms, fresh=fresh)
 
     def _want_announced(self, now: Now) -> None:
@@ -314,7 +314,7 @@ class Exchange:
                 wrong.append((waited[0], str(error)))
         self.ingress.let_rest(now)
         if self._announced.again(self._wanted.expired(now.mono_ms), now.mono_ms):
-            self.rounds.all_due(now.mono_ms)  # what was announced and never came may be had elsewhere
+            self.rounds.all_due_soon(now.mono_ms)  # what was announced and never came may be had elsewhere
         self._want_announced(now)
         if now.mono_ms >= self._halve_ms:
             self._halve_ms = now.mono_ms + EXPLORE_MS

@@ -6,7 +6,8 @@ was announced instead of pushed, and at last, oldest arrival first, what the pee
 (protocol.md, "Exchange", "Rates").
 
 All but what is fresh can wait: BULK_SIZE of it goes out, one give a link, before all links have their say again, and
-who was given some waits until the others were.
+who was given some waits until the others were. To announce something instead of pushing it counts as all of that: the
+peer wants it at once, and peers that were told together would all ask at the same moment.
 """
 
 from collections.abc import Callable
@@ -82,10 +83,12 @@ class Giving:
         outflow = self.outflows.get(link)
         if outflow is None:
             return False
-        if outflow.fresh and (self._push(link, outflow, now) or self._tell(link, outflow, now)):
+        if outflow.fresh and self._push(link, outflow, now):
             return True
         if self._bulk_left <= 0 or link in self._served:
             return False
+        if outflow.fresh and self._tell(link, outflow, now):
+            return True
         if outflow.fetched:
             fetched = outflow.fetched.first(_FETCHED_BATCH)
             left = set(self._give(link, sorted(sequence for _, sequence in fetched)))
@@ -126,6 +129,9 @@ class Giving:
     def _tell(self, link: int, outflow: Outflow, now: Now) -> bool:
         """Announce the next fresh ones, because they will not be pushed; False if enough of them are on the way."""
         late = outflow.next_late(now.mono_ms)
+        if late:
+            self._bulk_left = 0
+            self._served.add(link)
         for piece in pieces(late):
             self._send(link, Have(LATE, piece))
         return bool(late)

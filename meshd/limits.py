@@ -64,8 +64,7 @@ MESSAGE_SIZE_MAX = 512 * 1024  # a reconcile message at a million ids; bounds wh
 GREETING_SIZE_MAX = 16 * 1024  # a message before hello: 64 links in the handshake may not hold 2 MiB each
 LANES = 4  # control, own groups and contacts, the rest of what is fresh, bulk
 GIVE_SIZE_MAX = 64 * 1024  # what one give carries: about 10 ms of checking, so that others wait no longer
-REFERENCES_MAX = 4096  # references in one have, want or gone: 80 KiB
-REFERENCES_PIECE = 800  # … in one that is sent: a frame, so that nothing urgent waits for two of them
+REFERENCES_MAX = 800  # references in one have, want or gone: a frame, so that nothing urgent waits for two
 
 # Links (protocol.md, "Link", "Who dials")
 HANDSHAKE_MS = 5_000  # from link-up to open; slower is a slowloris
@@ -79,7 +78,7 @@ OUTBOX_SIZE_MAX = 1024 * 1024  # bytes queued on one link
 OUTBOX_FILL_SIZE = 256 * 1024  # what the core adds at a time, and what it keeps a bulk outbox at
 WAITING_SIZE_MAX = 4 * 1024 * 1024  # bytes that found no room in the outbox: who still asks for more is cut
 READ_SIZE_MAX = 512 * 1024  # one read, one event, one transaction: 1 150 short posts take 80 ms
-READ_SIZE_SHARED = 32 * 1024  # … while others are read too: references in so many bytes cost 7 ms
+READ_SIZE_SHARED = 16 * 1024  # … while others are read too: a frame, of which the references cost 2 ms
 SHARED_MS = 100  # another link that was read so lately is read too
 HALF_OPEN_MAX = 64  # links in the handshake, both directions
 LINKS_MAX = 16  # open links
@@ -272,6 +271,7 @@ GRAFT_MS = 60  # what is announced has so long to come by itself: a few hops of 
 ANSWER_MS = 1_000  # after this, the next of those who announced it is asked
 SLICE_MAX = 16  # envelopes of one link that are looked at before all others have their say: 2 ms
 SLICE_MS = 20  # from one slice to the next with LINKS_MAX links, less with fewer: it takes half of our time
+NAMED_AT_ONCE = 256  # ids that were announced and are asked for, or waited for in vain, in one event: 1 ms
 REFERENCES_SECOND = 4_096  # named by one link in have and want while others speak: 20 ms of looking up
 LIVELY_MS = 1_000  # a link that said something so lately is kept waiting no longer than that
 FRESH_MAX = (

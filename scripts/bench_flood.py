@@ -1,16 +1,17 @@
 """A flood: one of 16 links of a daemon gives junk as fast as it can; what the posts of the other 15 pay for it.
 
 The others are honest neighbours (`neighbours`), of which seven dial the daemon and eight are dialled by it, each from
-an address of its own. They post POSTS_S posts a second in all, for PHASE_S seconds, and each post comes to the 14
-others. That is done twice, with a daemon of its own each time: in calm (`calm_p99_ms`) and under the flood (`p99_ms`),
-so that rates and caches begin alike. Times are the daemon's: from writing a post to its socket until another's socket
-had it.
+an address of its own. They post POSTS_S posts a second in all, for PHASE_S seconds (longer, and links would have no
+pushes left), and each post comes to the 14 others. That is done in calm (`calm_p99_ms`) and in each way to flood
+(`p99_ms`), with a daemon of its own each time, so that rates and caches begin alike; and all of it ROUNDS times, in
+turn, since a post is late or in time for all 14 at once, and one in a hundred of few posts is chance. Times are the
+daemon's: from writing a post to its socket until another's socket had it.
 
 Of the flood (`flooder`, which tells the ways), `given` is how many the daemon read (or promises of some) over how many
-`links`, and `taken` how many of them are in the set. `refused_us` is what one costs that is over the rate, from its
-bytes to its being dropped. All this runs on one machine, and who lacks a core waits for it: `calm_cpu` and `daemon_cpu`
-are what the daemon used of one, `neighbours_cpu` what they did under the flood, and the flooder gives way to both.
-`rss_mb` is by how much the daemon grew, of which its databases' page caches are the most.
+`links` in all rounds, and `taken` how many of them came into the set. `refused_us` is what one costs that is over the
+rate, from its bytes to its being dropped. All this runs on one machine, and who lacks a core waits for it: `calm_cpu`
+and `daemon_cpu` are what the daemon used of one, `neighbours_cpu` what they did under the flood, and the flooder gives
+way to both. `rss_mb` is by how much the daemon grew, of which its databases' page caches are the most.
 """
 
 import json
@@ -39,6 +40,7 @@ from meshd.proto.session import Session, State
 
 POSTS_S = 10
 PHASE_S = 25
+ROUNDS = 3
 DIALLING, DIALLED = 7, 8
 WAYS = ("push", "unasked", "promise", "announce", "redial", "forged")
 TIMES_GOAL = 2  # p99 under the flood, of that in calm
@@ -49,19 +51,20 @@ FLOODER = Path(__file__).with_name("flooder.py")
 
 def run() -> Iterator[dict[str, object]]:
     """A line for each way to flood."""
-    return map(_measure, WAYS)
+    rounds = [{way: _phase(way) for way in (None, *WAYS)} for _ in range(ROUNDS)]
+    calm = _together([each[None] for each in rounds])
+    for way in WAYS:
+        yield _compared(way, calm, _together([each[way] for each in rounds]))
 
 
-def _measure(way: str) -> dict[str, object]:
-    calm, flooded = _phase(None), _phase(way)
-    said = flooded.said
+def _compared(way: str, calm: "Phase", flooded: "Phase") -> dict[str, object]:
     times = p99(flooded.taken_ms) / p99(calm.taken_ms)
     lacking = calm.lacking + flooded.lacking
     refused_us = _refused_us()
     return {
         "bench": "flood",
         "way": way,
-        "posts": 2 * PHASE_S * POSTS_S,
+        "posts": ROUNDS * PHASE_S * POSTS_S,
         "lacking": lacking,
         "calm_p50_ms": round(statistics.median(calm.taken_ms), 2),
         "p50_ms": round(statistics.median(flooded.taken_ms), 2),
@@ -69,8 +72,10 @@ def _measure(way: str) -> dict[str, object]:
         "p99_ms": round(p99(flooded.taken_ms), 2),
         "times": round(times, 2),
         "times_goal": TIMES_GOAL,
-        **said,
-        "taken": flooded.held - PHASE_S * POSTS_S,
+        "given": sum(said["given"] for said in flooded.said),
+        "links": sum(said["links"] for said in flooded.said),
+        "wrong": [said["wrong"] for said in flooded.said if said["wrong"]],
+        "taken": flooded.held - ROUNDS * PHASE_S * POSTS_S,
         "refused_us": round(refused_us, 2),
         "refused_goal_us": REFUSED_GOAL_US,
         "calm_cpu": round(calm.daemon_cpu, 2),
@@ -125,7 +130,20 @@ class Phase(NamedTuple):
     daemon_cpu: float  # of one core
     neighbours_cpu: float
     rss_mb: float  # by which the daemon grew
-    said: dict[str, Any]  # by the flooder
+    said: list[dict[str, Any]]  # by the flooder, if there was one
+
+
+def _together(phases: list[Phase]) -> Phase:
+    """Phases of one kind as one: what was counted is added up, and the rest is the mean, of memory the most."""
+    return Phase(
+        [each for phase in phases for each in phase.taken_ms],
+        sum(phase.lacking for phase in phases),
+        sum(phase.held for phase in phases),
+        statistics.mean(phase.daemon_cpu for phase in phases),
+        statistics.mean(phase.neighbours_cpu for phase in phases),
+        max(phase.rss_mb for phase in phases),
+        [said for phase in phases for said in phase.said],
+    )
 
 
 def _phase(way: str | None) -> Phase:
@@ -138,7 +156,7 @@ def _phase(way: str | None) -> Phase:
         if flooder is not None:
             flooder.say("go")
         lacking = crowd.run(PHASE_S, POSTS_S)
-        said = flooder.stop() if flooder is not None else {}
+        said = [flooder.stop()] if flooder is not None else []
         passed_s = time.monotonic() - began
         return Phase(
             crowd.taken_ms,

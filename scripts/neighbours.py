@@ -83,18 +83,21 @@ class Crowd:
         """Let them post in turn, and wait a while for what is on the way; how many deliveries are lacking."""
         self.taken_ms, self._posted = [], {}
         started = time.monotonic()
-        receipts_s = 0.0
+        pause_s = ANNOUNCE_MS / 1000
+        receipts_s = {
+            each: nth * pause_s / len(self._neighbours) for nth, each in enumerate(self._neighbours)
+        }
         count = round(seconds * posts_s)
         due = count * (len(self._neighbours) - 1)
         while (now_s := time.monotonic() - started) < seconds + PATIENCE_S and len(self.taken_ms) < due:
             if len(self._posted) < min(count, now_s * posts_s):
                 self._post(self._neighbours[len(self._posted) % len(self._neighbours)])
-            if now_s >= receipts_s:
-                for each in self._neighbours:
+            for each, due_s in receipts_s.items():
+                if now_s >= due_s:
                     each.acknowledge()
-                receipts_s = now_s + ANNOUNCE_MS / 1000
-            next_s = len(self._posted) / posts_s - now_s if len(self._posted) < count else 0.1
-            for key, _ in self._selector.select(max(min(next_s, receipts_s - now_s), 0)):
+                    receipts_s[each] = now_s + pause_s
+            next_s = len(self._posted) / posts_s if len(self._posted) < count else now_s + pause_s
+            for key, _ in self._selector.select(max(min(next_s, *receipts_s.values()) - now_s, 0)):
                 self._read(key.data)
         return due - len(self.taken_ms)
 

@@ -109,7 +109,7 @@ _REFUSED = {
     "keyed from a reference to the same": codec.pack(11, 0, 1, _REFERENCE, _REFERENCE, b"\x61"),
 }
 # Too long to print: one element over REFERENCES_MAX, all zeros.
-_TOO_MANY = {"have": ((6, 1), 20 * 4097), "want": ((7,), 16 * 4097), "gone": ((9,), 16 * 4097)}
+_TOO_MANY = {"have": ((6, 1), 20 * 801), "want": ((7,), 16 * 801), "gone": ((9,), 16 * 801)}
 
 
 def shown(message: msg.Message) -> dict[str, Any]:

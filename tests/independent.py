@@ -395,5 +395,5 @@ def message(raw: bytes) -> tuple[str, list[Slot]]:
         unit = {"have": 20, "want": 16, "gone": 16}.get(name)
         if name == "keyed" and isinstance(first := slots[2], bytes) and isinstance(end := slots[3], bytes):
             require(len(first) == len(end) == 20 and first < end)
-        require(unit is None or (0 < len(last) <= 4096 * unit and len(last) % unit == 0))
+        require(unit is None or (0 < len(last) <= 800 * unit and len(last) % unit == 0))
     return name, slots

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, OWED_MAX
+from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, NAMED_AT_ONCE, OWED_MAX
 from meshd.proto.fair import OWN
 from meshd.proto.gossip import Announced, Outflow, Wanted
 from meshd.proto.message import FRESH, LATE
@@ -130,7 +130,9 @@ def test_one_link_announces_so_much_and_takes_no_room_from_others() -> None:
         announced.heard(short, 1, 0, fresh=0)
     (beyond,) = ids(1, ANNOUNCED_MAX)
     announced.heard(beyond, 2, 0, fresh=0)
-    due = list(announced.due(GRAFT_MS, Wanted()))
+    due = []
+    while announced.next_deadline() is not None:
+        due += announced.due(GRAFT_MS, Wanted())
     assert len(due) == ANNOUNCED_MAX + 1 and due[-1] == (2, beyond)
 
 
@@ -153,6 +155,15 @@ def test_what_is_asked_for_already_is_asked_of_another_only_when_it_does_not_com
     assert list(announced.due(GRAFT_MS, wanted)) == []
     assert announced.again(wanted.expired(500), 500) == []
     assert list(announced.due(500, wanted)) == [(2, A)]
+
+
+def test_so_many_are_asked_for_or_given_up_at_once() -> None:
+    announced, wanted = Announced(), Wanted()
+    for short in ids(2 * NAMED_AT_ONCE + 1):
+        announced.heard(short, 1, 0, fresh=LATE)
+    sizes = [len(wanted.ask([each for _, each in announced.due(0, wanted)], 1, 9999, 50)) for _ in range(4)]
+    assert sizes == [NAMED_AT_ONCE, NAMED_AT_ONCE, 1, 0] and announced.next_deadline() is None
+    assert [len(wanted.expired(50)) for _ in range(4)] == sizes
 
 
 # --- to be given ---

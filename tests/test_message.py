@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from meshd import codec
 from meshd.errors import PeerError
 from meshd.ids import REFERENCE_SIZE
-from meshd.limits import FRAME_CLASSES, FRAME_HEAD_SIZE, MESSAGE_SIZE_MAX, REFERENCES_MAX, REFERENCES_PIECE
+from meshd.limits import FRAME_CLASSES, FRAME_HEAD_SIZE, MESSAGE_SIZE_MAX, REFERENCES_MAX
 from meshd.proto import message as msg
 from tests.wire import hello
 
@@ -76,7 +76,7 @@ def test_kinds_on_the_wire() -> None:
 
 
 def test_what_is_said_in_the_control_lane_fits_one_frame() -> None:
-    said = [bytes(REFERENCE_SIZE)] * (REFERENCES_PIECE + 1)
+    said = [bytes(REFERENCE_SIZE)] * (REFERENCES_MAX + 1)
     first, second = msg.pieces(said)
     assert first + second == b"".join(said)
     assert len(msg.encode(msg.Have(2, first))) <= FRAME_CLASSES[-1] - FRAME_HEAD_SIZE

@@ -124,6 +124,24 @@ def test_a_round_asked_for_while_one_is_open_comes_after_it(rounds: Rounds) -> N
     assert rounds.due(20) == [1]
 
 
+def test_who_never_gives_what_it_announces_brings_about_no_more_rounds_than_one_in_a_while(
+    rounds: Rounds,
+) -> None:
+    for link in (1, 2):
+        rounds.opened(link, ask=False, mono_ms=0)
+    rounds.all_due_soon(100)
+    assert rounds.due(100) == [1, 2]
+    rounds.all_due_soon(100)
+    rounds.all_due_soon(101)
+    rounds.opened(3, ask=True, mono_ms=102)
+    rounds.all_due_soon(102)
+    assert rounds.due(102 + RECONCILE_JITTER_MS) == [3], "what is due before that stays so"
+    rounds._next_ms = 10**6  # none that comes by itself
+    assert next_due(rounds) == 100 + RECONCILE_MIN_MS
+    assert rounds.due(100 + RECONCILE_MIN_MS) == [1, 2]
+    assert next_due(rounds) == 10**6
+
+
 def test_an_answer_belongs_to_its_round_and_link(rounds: Rounds) -> None:
     rounds.opened(1, ask=False, mono_ms=0)
     rounds.opened(2, ask=False, mono_ms=0)

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, OWED_MAX
+from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, NAMED_AT_ONCE, OWED_MAX
 from meshd.proto.fair import Reference, Turns
 from meshd.proto.message import LATE
 from meshd.proto.rates import SharedBucket
@@ -187,8 +187,11 @@ class Announced:
             self._fresh.add(short)
 
     def due(self, mono_ms: int, wanted: "Wanted") -> Iterator[tuple[int, Short]]:
-        """The link to ask now, and for what; what is wanted already comes, or is due `again`."""
-        while self._due and self._due[0][0] <= mono_ms:
+        """The link to ask now, and for what; what is wanted already comes, or is due `again`. NAMED_AT_ONCE are looked
+        at and no more: the rest is due still."""
+        for _ in range(NAMED_AT_ONCE):
+            if not self._due or self._due[0][0] > mono_ms:
+                return
             _, short = self._due.popleft()
             if short in wanted:
                 continue
@@ -289,9 +292,11 @@ class Wanted:
         return self._counts[link]
 
     def expired(self, mono_ms: int) -> list[Short]:
-        """Forget what did not come in time, and return it."""
-        late = []
-        while (deadline_ms := self.next_deadline()) is not None and deadline_ms <= mono_ms:
+        """Forget what did not come in time, NAMED_AT_ONCE at most, and return it."""
+        late: list[Short] = []
+        while len(late) < NAMED_AT_ONCE and (deadline_ms := self.next_deadline()) is not None:
+            if deadline_ms > mono_ms:
+                break
             _, short = heappop(self._deadlines)
             self._forget(short)
             late.append(short)

@@ -30,7 +30,7 @@ from typing import NamedTuple
 from meshd import codec
 from meshd.errors import PeerError
 from meshd.ids import ID_SIZE, REFERENCE_SIZE
-from meshd.limits import MESSAGE_SIZE_MAX, REFERENCES_MAX, REFERENCES_PIECE
+from meshd.limits import MESSAGE_SIZE_MAX, REFERENCES_MAX
 
 VERSION = 1
 SHORT_ID_SIZE = 16
@@ -187,8 +187,8 @@ def lane(message: Message) -> int:
 
 def pieces(elements: Sequence[bytes]) -> Iterator[bytes]:
     """What goes into each have, want or gone when so many references or ids are to be said."""
-    for start in range(0, len(elements), REFERENCES_PIECE):
-        yield b"".join(elements[start : start + REFERENCES_PIECE])
+    for start in range(0, len(elements), REFERENCES_MAX):
+        yield b"".join(elements[start : start + REFERENCES_MAX])
 
 
 def decode(raw: bytes) -> Message | None:

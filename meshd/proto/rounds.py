@@ -65,6 +65,7 @@ class Rounds:
         self._parked: dict[int, Reconcile] = {}
         self._taking_in: tuple[int, int, int] | None = None  # link, end of its turn if silent, and at most
         self._number = 0
+        self._all_ms = mono_ms - RECONCILE_MIN_MS  # when rounds were made due with all, or will be
         self._pause_ms = RECONCILE_MAX_MS
         self._next_ms = mono_ms + self._pause_ms
 
@@ -86,9 +87,15 @@ class Rounds:
 
     def all_due(self, mono_ms: int) -> list[int]:
         """Make a round due with every open link; the links."""
-        for link in self._links:
-            self._links[link] = mono_ms
+        for link, due_ms in self._links.items():
+            self._links[link] = mono_ms if due_ms is None else min(due_ms, mono_ms)
         return list(self._links)
+
+    def all_due_soon(self, mono_ms: int) -> None:
+        """The same, but not again within RECONCILE_MIN_MS: then it is due at the end of that."""
+        if mono_ms > self._all_ms:
+            self._all_ms = max(mono_ms, self._all_ms + RECONCILE_MIN_MS)
+            self.all_due(self._all_ms)
 
     def due(self, mono_ms: int) -> list[int]:
         """The links to begin a round with now."""

@@ -302,14 +302,15 @@ def test_P01_who_promises_much_is_not_read_for_the_rest_of_the_second_while_othe
     table.settle()
     honest.say(msg.Push(1))
     oak.effects.clear()
-    flooder.say(msg.Have(msg.FRESH, b"".join(promised[:-1])))
+    pieces = [msg.Have(msg.FRESH, piece) for piece in msg.pieces(promised[:-1])]
+    flooder.say(*pieces)
     assert not oak.effects
     flooder.say(msg.Want(promised[-1][4:]))
     assert oak.effects == [Rest(flooder.home_link, True)]
     table.run(1_000)
     assert oak.effects[1:] == [Rest(flooder.home_link, False)]
     table.run(LIVELY_MS)
-    flooder.say(msg.Have(msg.FRESH, b"".join(promised[:-1])), msg.Have(msg.FRESH, b"".join(promised[:-1])))
+    flooder.say(*pieces, *pieces)
     assert len(oak.effects) == 2, "nobody waits"
 
 
