@@ -1,72 +1,23 @@
 """What goes when room is short, and what stays: ingresses, own posts, a locked node, the set's own bound, restarts."""
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from meshd.eviction import Eviction
 from meshd.ids import envelope_key
 from meshd.limits import INGRESSES_MAX
 from meshd.post import HOUR_MS
 from meshd.proto import message as msg
-from meshd.proto.keyset import KeySet
 from meshd.store import shares
 from meshd.store.carry import _MIGRATIONS, Carry
 from meshd.store.contacts import Contact
 from meshd.store.db import Database
 from tests.homes import HERE, Home, Stranger, Table
 from tests.homes import key as key_of
+from tests.shelf import KEY, SEALED, SIZE, Shelf
 from tests.wire import HOUR, Author
-
-KEY = b"c" * 32
-SIZE = 100  # of a made-up envelope
-PUBLIC, SEALED = 0, 1
-
-
-class Shelf:
-    """A carry and its set, filled with made-up envelopes by hand, with room for so many."""
-
-    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.path = path
-        self.carry = Carry.create(path, KEY, bytes(32), "open", durable=False)
-        self.open()
-        self._monkeypatch = monkeypatch
-        self.made = 0
-
-    def open(self) -> None:
-        self.keyset = KeySet(self.carry.keys())
-        self.eviction = Eviction(self.carry, None, self.keyset)
-        self.eviction._since = 0  # nothing is ours: as an open log would say
-
-    def reopen(self) -> None:
-        self.carry.close()
-        self.carry = Carry(self.path, KEY, durable=False)
-        self.open()
-
-    def room(self, bodies: int, ids: int = 10**6) -> None:
-        self._monkeypatch.setattr("meshd.eviction.CARRY_SIZE_MAX", bodies * SIZE)
-        self._monkeypatch.setattr("meshd.eviction.CARRY_IDS_MAX", ids)
-
-    def put(self, via: str, *hours: int, kind: int = PUBLIC, size: int = SIZE) -> list[bytes]:
-        """Store an envelope for each expiry hour, after making room; their keys."""
-        keys = []
-        for hour in hours:
-            self.made += 1
-            keys.append(envelope_key(hour, self.made.to_bytes(4, "big") * 8))
-            self.keyset.insert(keys[-1])
-            self.eviction.make_room(size)
-            self.carry.insert([(keys[-1], bytes((0x94, 1, kind)).ljust(size, b"."))], self.via(via))
-        self.carry.commit()
-        return keys
-
-    def via(self, via: str) -> int:
-        return self.carry.shares.ingress(via)
-
-    def bodies(self, keys: list[bytes]) -> list[bool]:
-        """Which of these have their bodies."""
-        _, absent = self.carry.find([key[8:24] for key in keys])
-        return [key[8:24] not in absent for key in keys]
 
 
 @pytest.fixture
@@ -191,6 +142,46 @@ def test_a_carry_of_before_counts_as_one_ingress(tmp_path: Path) -> None:
     assert carry.shares.ingress("own") == 0 and carry.shares.ingress("10.0.0.1:5000") == 1
     assert carry.evictable(0, 9) == [3, 2, 1]
     carry.close()
+
+
+def count_looks(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Fail, and do not hang, when what may go is looked for more often than that."""
+    looks = count(1)
+    honest = shelf.carry.evictable
+
+    def evictable(ingress: int, limit: int) -> list[int]:
+        assert next(looks) <= most, "again and again"
+        return honest(ingress, limit)
+
+    monkeypatch.setattr(shelf.carry, "evictable", evictable)
+
+
+def test_who_fills_most_and_has_nothing_that_may_go_is_passed_over(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, others = shelf.put("10.0.0.1:5000", *[7] * 6), shelf.put("10.0.0.2:5000", 7, 7)
+    shelf.eviction.keep(range(1, 7))
+    count_looks(shelf, monkeypatch, 12)
+    shelf.room(8)
+    fresh = shelf.put("10.0.0.3:5000", 7)
+    assert shelf.bodies(ours + others + fresh) == [True] * 7 + [False, True]
+    shelf.room(2)
+    last = shelf.put("10.0.0.3:5000", 7)
+    assert shelf.bodies(ours + others + fresh + last) == [True] * 6 + [False] * 3 + [True], "nothing is left"
+
+
+def test_whose_ids_are_most_and_may_not_go_is_passed_over(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, others = shelf.put("10.0.0.1:5000", *[7] * 6), shelf.put("10.0.0.2:5000", 7, 7)
+    shelf.eviction.keep(range(1, 7))
+    count_looks(shelf, monkeypatch, 24)
+    shelf.room(100, ids=8)
+    fresh = shelf.put("10.0.0.3:5000", 7)
+    assert [key in shelf.keyset for key in ours + others + fresh] == [True] * 7 + [False, True]
+    shelf.room(100, ids=2)
+    last = shelf.put("10.0.0.3:5000", 7)
+    assert [key in shelf.keyset for key in ours + last] == [True] * 7 and len(shelf.keyset) == 7
 
 
 # --- the set itself ---

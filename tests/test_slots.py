@@ -50,6 +50,12 @@ def test_who_dials_again_puts_out_a_link_of_its_own_host_or_none() -> None:
     )
 
 
+def test_what_we_dial_takes_the_place_of_the_least_useful_one_wherever_it_leads() -> None:
+    full = links(DIALLED_MIN - 1, LINKS_MAX - DIALLED_MIN + 1)
+    accepted = full[-1]
+    assert making_room(full, new(dialled=True, host=accepted.host), NOW_MS) == (True, DIALLED_MIN - 1)
+
+
 def test_few_all_link_to_each_other_and_many_dial_so_many_that_they_are_one_mesh() -> None:
     assert wish([]) == LINKS_MIN
     assert wish(sessions(0, LINKS_MIN - 1)) == DIALLED_MIN
