@@ -2,8 +2,10 @@
 
 The rule (protocol.md, "Plans"): a key is here because we are an organiser, because a lock was opened here, because
 enough shares are here, or because somebody passed it on; each is checked against what the version says of it before it
-is kept. A share is our own, was released in the group, or was read aloud to us; a false one is refused, or named by
-who shows the plan. A response is decrypted when it is asked for, and stands nowhere in the clear.
+is kept. A share was released in the group, or was read aloud to us; a false one is refused, or named by
+who shows the plan. Our own counts once we release it or type in another's, and not before: else all laptops of stewards
+would open when one steward fewer than needed has said so. A response is decrypted when it is asked for, and stands
+nowhere in the clear.
 """
 
 from collections.abc import Mapping
@@ -75,10 +77,12 @@ class PlanKeys:
     # --- what is here ---
 
     def held(self, arrangement: Arrangement, version: Version, place: int) -> Combined:
-        """What all shares give that are here, our own among them."""
+        """What those shares give that were released, or read aloud to us."""
         scenario = version.plan.scenarios[place]
         given = [said.act.payload for said in arrangement.all(version, SHARE, scenario.name)]
-        given += [share for at, share, _ in self._store.shares(version.id) if at == place]
+        kept = [(share, is_own) for at, share, is_own in self._store.shares(version.id) if at == place]
+        if not all(is_own for _, is_own in kept):
+            given += [share for share, _ in kept]
         return shares.combine(version.channel, _seal(version, place), version.plan.needed, given)
 
     def share(self, version: Version, place: int) -> bytes | None:

@@ -80,11 +80,21 @@ def test_enough_shares_open_and_a_drill_opens_nothing(table: Table) -> None:
         act(home, version, CALL, BRIDGE, is_drill=True)
     assert scenario(fir, version, is_drill=True) == "fired" and scenario(fir, version) == "sealed"
     act(ash, version, SHARE, BRIDGE)
-    assert scenario(ash, version) == "sealed" and plans_of(ash).shares_held(version, 0).true == (1,)
-    assert scenario(fir, version) == "open", "with our own they are enough"
-    assert scenario(oak, version) == "open" and plans_of(fir).response(version, 0) == SECRET
+    assert [plans_of(home).shares_held(version, 0).true for home in homes] == [(1,)] * 4
+    assert [scenario(home, version) for home in (ash, fir)] == ["sealed"] * 2, "our own is ours to release"
     act(fir, version, SHARE, BRIDGE)
     assert [scenario(home, version) for home in homes] == ["open"] * 4
+    assert plans_of(fir).response(version, 0) == SECRET
+
+
+def test_our_own_share_counts_with_one_that_was_read_aloud_to_us(table: Table) -> None:
+    homes = oak, elm, ash, fir = group(table, 4)
+    version = propose(oak, [oak, elm], [elm, ash, fir], people=homes)
+    act(elm, version, SIGN_PLAN)
+    heard = plans_of(ash).share(version, 0)
+    assert heard is not None and scenario(fir, version) == "sealed"
+    plans_of(fir).enter_share(version, 0, heard, table.now())
+    assert scenario(fir, version) == "open" and scenario(ash, version) == "sealed"
 
 
 def test_what_is_not_ours_to_say_is_refused(table: Table) -> None:
