@@ -48,12 +48,16 @@ def namespaces(maker: int) -> list[str]:
 def remove(maker: int) -> None:
     """End every process in the namespaces of that maker and remove them."""
     for name in namespaces(maker):
-        for pid in _command("ip", "netns", "pids", name).split():
-            try:
-                os.kill(int(pid), 9)
-            except ProcessLookupError:
-                continue
-        _command("ip", "netns", "delete", name)
+        _remove_namespace(name)
+
+
+def _remove_namespace(name: str) -> None:
+    for pid in _command("ip", "netns", "pids", name).split():
+        try:
+            os.kill(int(pid), 9)
+        except ProcessLookupError:
+            continue
+    _command("ip", "netns", "delete", name)
 
 
 def remove_stale() -> None:
@@ -132,6 +136,10 @@ class Laptop:
         device = f"eth{bridge.number}"
         tbf = ["root", "tbf", "rate", rate, "burst", "16k", "latency", "100ms"]
         self.run(["tc", "qdisc", "replace", "dev", device, *tbf])
+
+    def vanish(self) -> None:
+        """It is gone, with all that runs on it; whatever the others had that led to it still does."""
+        _remove_namespace(self.namespace)
 
     def run(self, args: list[str], timeout_s: float = COMMAND_S) -> str:
         """What a command prints, run inside; LabError if it fails."""
