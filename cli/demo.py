@@ -23,6 +23,7 @@ import click
 from cli.client import Document
 from cli.commands import command
 from cli.console import Console
+from cli.demo_plan import Story
 from cli.laptop import Laptop, start_all
 from cli.room import Room
 from meshd.errors import CallerError, Code
@@ -50,6 +51,8 @@ def demo(console: Console) -> None:
         show.pulled_plug()
         show.end()
         show.strangers_in_a_room()
+        show.end()
+        show.plan_for_a_blackout()
         show.end()
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not leave daemons behind
@@ -93,7 +96,7 @@ class Demo:
         for laptop in self.laptops:
             laptop.check()
 
-    def _step(self, text: str) -> None:
+    def step(self, text: str) -> None:
         self._check_daemons()
         self._tell(f"\n{text}")
 
@@ -109,21 +112,21 @@ class Demo:
             self._room.close()
 
     def found_network(self) -> None:
-        self._step("Six laptops. The first starts a private network, the others join with its invite.")
+        self.step("Six laptops. The first starts a private network, the others join with its invite.")
         first, *others = self.laptops
         first.mesh("init", "--name", first.name, "--private", "--no-passphrase")
         start_all([first])
         with open(os.open(self._invite, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(first.mesh("invite", "network")["invite"])
-        self._bring(others)
+        self.bring(others)
         self.claim("six daemons run, in one private network", self._in_one_network)
 
     def two_laptops(self) -> None:
         one, two = self.laptops[:2]
-        self._step(f"{one.name} is told the address of {two.name}: mesh peer add {two.address}")
+        self.step(f"{one.name} is told the address of {two.name}: mesh peer add {two.address}")
         self._join(one, two)
         self.claim("they are linked", lambda: _links(one) == 1 and _links(two) == 1)
-        self._step(f"{one.name} posts.")
+        self.step(f"{one.name} posts.")
         posted = self._post(one, "is the bridge open?")
         self.claim(f"{two.name} reads it", lambda: _has_text(two, posted, "is the bridge open?"))
         answer = self._post(two, "no, take the ferry", "--reply-to", posted)
@@ -131,7 +134,7 @@ class Demo:
         self.claim(f"{one.name} knows that its post was handed on", lambda: _handed_on(one, posted) == 1)
 
     def line_of_six(self) -> None:
-        self._step(f"A line: {' - '.join(NAMES)}. Each is linked to its neighbours and to nobody else.")
+        self.step(f"A line: {' - '.join(NAMES)}. Each is linked to its neighbours and to nobody else.")
         for left, right in zip(self.laptops[1:], self.laptops[2:], strict=False):
             self._join(left, right)
         self.claim("everyone has its neighbours", lambda: self._links() == [1, 2, 2, 2, 2, 1])
@@ -146,7 +149,7 @@ class Demo:
     def partition(self) -> None:
         left, right = self.laptops[:3], self.laptops[3:]
         edge = left[-1], right[0]
-        self._step(f"The middle link, {edge[0].name} - {edge[1].name}, is cut. Both sides go on talking.")
+        self.step(f"The middle link, {edge[0].name} - {edge[1].name}, is cut. Both sides go on talking.")
         edge[0].mesh("peer", "drop", edge[1].address)
         self.claim("the link is gone", lambda: self._links() == [1, 2, 1, 1, 2, 1])
         told_left, told_right = self._post_many(left[0]), self._post_many(right[-1])
@@ -157,7 +160,7 @@ class Demo:
                 and all(told_right <= _ids(laptop) and not told_left & _ids(laptop) for laptop in right)
             ),
         )
-        self._step("The link comes back.")
+        self.step("The link comes back.")
         self._join(*edge)
         self.claim(f"everyone has all {len(self._said)} posts", lambda: self._complete(self.laptops))
         self.claim(
@@ -169,12 +172,12 @@ class Demo:
         victim = self.laptops[3]
         others = [laptop for laptop in self.laptops if laptop is not victim]
         held = _ids(victim)
-        self._step(f"{victim.name} loses power, in the middle of the line and without a goodbye.")
+        self.step(f"{victim.name} loses power, in the middle of the line and without a goodbye.")
         victim.pull_the_plug()
         for laptop in (self.laptops[0], self.laptops[-1]):
             self._post(laptop, f"where is {victim.name}?")
         self.claim("the others go on", lambda: sum(len(_ids(laptop) - held) for laptop in others) >= 5)
-        self._step(f"{victim.name} starts again.")
+        self.step(f"{victim.name} starts again.")
         start_all([victim])
         kept = _ids(victim)
         self.claim("it has lost nothing that it had", lambda: held <= kept)
@@ -184,11 +187,11 @@ class Demo:
         try:
             self._room = Room()
         except OSError as error:
-            self._step(f"Not shown: how laptops on one Wi-Fi find each other, because {error} here.")
+            self.step(f"Not shown: how laptops on one Wi-Fi find each other, because {error} here.")
             return
         self.laptops = [Laptop(name, self._folder, self._room) for name in ("rowan", "hazel", "alder")]
-        self._step("Three more, on a Wi-Fi of their own (namespaces); nobody is told an address.")
-        self._bring(self.laptops)
+        self.step("Three more, on a Wi-Fi of their own (namespaces); nobody is told an address.")
+        self.bring(self.laptops)
         self.claim("they have found each other", lambda: self._links() == [2, 2, 2])
         posted = self._post(self.laptops[0], "anyone here?")
         self.claim(
@@ -196,20 +199,40 @@ class Demo:
             lambda: all(_has_text(laptop, posted, "anyone here?") for laptop in self.laptops[1:]),
         )
 
+    def plan_for_a_blackout(self) -> None:
+        if self._room is not None:
+            Story(self, self._folder, self._room).tell()
+
     def end(self) -> None:
         if not self.laptops:
             return
-        self._step("Everyone goes home: mesh down.")
+        self.step("Everyone goes home: mesh down.")
         gone = _at_once(_go_home, self.laptops)
         self.laptops = []
         self.claim(f"{len(gone)} daemons ended in good order", lambda: all(gone))
 
     # --- doing and asking ---
 
-    def _bring(self, laptops: Sequence[Laptop]) -> None:
+    def bring(self, laptops: Sequence[Laptop], config: str = "") -> None:
+        """New laptops come, with these settings."""
         join = ("--invite", f"@{self._invite}", "--no-passphrase")
         _at_once(lambda laptop: laptop.mesh("init", "--name", laptop.name, *join), laptops)
+        for laptop in laptops if config else ():
+            laptop.configure(config)
+        self.start(laptops)
+
+    def start(self, laptops: Sequence[Laptop]) -> None:
+        """They are switched on."""
+        self.laptops += [laptop for laptop in laptops if laptop not in self.laptops]
         start_all(laptops)
+
+    def send_home(self, laptops: Sequence[Laptop]) -> None:
+        """They are switched off, and may come back."""
+        self.laptops = [laptop for laptop in self.laptops if laptop not in laptops]
+        self.claim(
+            f"{' and '.join(each.name for each in laptops)}: mesh down",
+            lambda: all(_at_once(_go_home, laptops)),
+        )
 
     def _join(self, one: Laptop, other: Laptop) -> None:
         one.mesh("peer", "add", other.address)

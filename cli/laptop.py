@@ -52,6 +52,11 @@ class Laptop:
         document: Document = json.loads(done.stdout)
         return document
 
+    def configure(self, text: str) -> None:
+        """Writes the settings of its home, for the next start."""
+        with open(os.path.join(self.home, "config.toml"), "w", encoding="utf-8") as file:
+            file.write(text)
+
     def connect(self) -> Client:
         """The same daemon as an RPC client, for what would take too many processes."""
         return Client(self.home)
