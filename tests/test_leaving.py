@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from meshd.errors import CallerError
+from tests.group_plans import plans_of, propose, state
 from tests.homes import Home, Table
 from tests.test_inbox import identity
 from tests.test_own_groups import DAY_MS, apart, epoch, group, line, members, read, say
@@ -174,3 +175,19 @@ def test_who_was_removed_or_has_no_time_leaves_without_a_word(
         before = len(home.raws())
         home.ask("channel.leave", channel="kitchen")
         assert len(home.raws()) == before and not is_asked(home)
+
+
+def test_with_a_group_its_plans_go_and_they_come_back_with_it(table: Table) -> None:
+    oak, elm, ash = group(table, 3)
+    version = propose(oak, [oak], people=[oak, elm, ash])
+    table.run(60_000)
+    assert [len(plans_of(home).versions()) for home in (oak, elm, ash)] == [1, 1, 1]
+    leave(elm)
+    assert elm.ask("plan.list")["plans"] == [] and plans_of(elm).versions() == []
+    table.run(60_000)
+    assert state(oak, version) == state(ash, version)
+    oak.ask("group.invite", group="kitchen", who="elm")
+    table.run(60_000)
+    elm.ask("group.accept", invite="kitchen")
+    table.run(5 * 60_000)
+    assert state(elm, version) == state(oak, version)

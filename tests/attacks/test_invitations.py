@@ -30,22 +30,25 @@ def row(home: Home, of: Home) -> Member:
     return Member(identity(of), *inbox)
 
 
-def squat(hostile: Infiltrator, victim: Home, *others: Home, name: str = "kitchen") -> None:
-    """Invite somebody into a group of one's own under the id of the group; these others are said to be in it."""
-    home, author = hostile.home, hostile.author
-    me = Member(author.public, *author.inbox(home.table.now().wall_ms))
-    rows = encode_rows([me, *(row(home, each) for each in (victim, *others))])
-    places = [who for who in sorted([author.public, *map(identity, (victim, *others))])]
-    check = epochs.key_check(
-        KEY, author.next_ms(home.table.now().wall_ms) // DAY_MS + EPOCH_KEY_DAYS - key_day(hostile.hour)
-    )
+def invitation(hostile: Infiltrator, victim: Home, listed: list[Home], name: str) -> list[bytes]:
+    """A key for the victim, and the epoch that it opens: the first of a group of these, under the true one's id."""
+    home, author, now_ms = hostile.home, hostile.author, hostile.home.table.now().wall_ms
+    me = Member(author.public, *author.inbox(now_ms))
+    members = sorted([me, *(row(home, each) for each in listed)])
+    last_day = author.next_ms(now_ms) // DAY_MS + EPOCH_KEY_DAYS
     body = acts.first(name, 0, me)._replace(
-        rows=rows, admins=bytes((places.index(author.public),)), key_check=check
+        rows=encode_rows(members),
+        admins=bytes((members.index(me),)),
+        key_check=epochs.key_check(KEY, last_day - key_day(hostile.hour)),
     )
-    wall_ms = home.table.now().wall_ms
-    made = author.sign(hostile.own.channel, b"", KIND_EPOCH, epochs.encode(body), 2160, wall_ms)
+    made = author.sign(hostile.own.channel, b"", KIND_EPOCH, epochs.encode(body), 2160, now_ms)
     sealed = author.seal(post_content(made.signed, made.signature), KEY, hostile.hour // 24 * 24 + 23)
-    bring(victim, hostile.give_key(victim, made.id, KEY), sealed.raw)
+    return [hostile.give_key(victim, made.id, KEY), sealed.raw]
+
+
+def squat(hostile: Infiltrator, victim: Home, *others: Home, name: str = "kitchen") -> None:
+    """Invite somebody under the id of the group into another; these others are said to be in it."""
+    bring(victim, *invitation(hostile, victim, [victim, *others], name))
     victim.table.run(1000)
 
 
@@ -133,3 +136,25 @@ def test_I01_a_key_of_nothing_keeps_no_invitation_out(table: Table) -> None:
     oak.ask("group.invite", group="kitchen", who="ash")
     table.run(60_000)
     assert asked(ash) == [("oak", "kitchen")]
+
+
+def test_I01_invitations_for_others_are_dropped_and_not_looked_at_for_ever(table: Table) -> None:
+    oak, ash, hostile = begin(table, knows=True)
+    began = 0
+    look_again = ash.node.intake.sealing.look_again
+
+    def counted() -> None:
+        nonlocal began
+        began += 1
+        assert began < 50, "each is looked at again because of the other"
+        look_again()
+
+    ash.node.intake.sealing.look_again = counted  # type: ignore[method-assign]
+    for name in ("kitchen", "cellar"):
+        bring(ash, *invitation(hostile, ash, [oak], name))
+    table.run(60_000)
+    assert asked(ash) == []
+    oak.ask("group.invite", group="kitchen", who="ash")
+    table.run(60_000)
+    ash.ask("group.accept", invite="kitchen")
+    in_the_true_one(table, oak, ash)
