@@ -84,6 +84,16 @@ def test_ids_are_looked_up_when_all_had_their_say(carry: Carry) -> None:
         host.sent.clear()
 
 
+def test_ids_of_one_link_are_looked_up_at_a_time(carry: Carry) -> None:
+    host = Host(carry, 2)
+    for outflow in host.giving.outflows.values():
+        outflow.ask([bytes(16)])
+    for link in (1, 2):
+        host.giving.tick(NOW, all_heard=True)
+        assert [each for each, _ in host.sent] == [link]
+        host.sent.clear()
+
+
 def test_what_is_late_is_told_to_one_link_before_all_had_their_say(carry: Carry) -> None:
     host = Host(carry, 3)
     pushed = PUSH_BURST // PUSH_PARTS

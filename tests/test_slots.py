@@ -56,6 +56,12 @@ def test_what_we_dial_takes_the_place_of_the_least_useful_one_wherever_it_leads(
     assert making_room(full, new(dialled=True, host=accepted.host), NOW_MS) == (True, DIALLED_MIN - 1)
 
 
+def test_who_dials_us_bounds_nothing_that_we_dial_and_what_we_dial_nobody_who_dials_us() -> None:
+    for accepted in (INBOUND_MAX, LINKS_MAX - DIALLED_MIN):
+        assert making_room(links(2, accepted), new(dialled=True), NOW_MS) == (True, None)
+    assert making_room(links(DIALLED_MIN, LINKS_EASY - DIALLED_MIN), new(), NOW_MS) == (True, None)
+
+
 def test_few_all_link_to_each_other_and_many_dial_so_many_that_they_are_one_mesh() -> None:
     assert wish([]) == LINKS_MIN
     assert wish(sessions(0, LINKS_MIN - 1)) == DIALLED_MIN
