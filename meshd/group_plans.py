@@ -27,6 +27,7 @@ from meshd.limits import (
     ACTS_EACH_MAX,
     HEAL_EACH_MS,
     NEWCOMERS_MS,
+    REFUSED_MAX,
     UPKEEP_EACH_MS,
     VERSIONS_EACH_MAX,
     VERSIONS_STRANGERS_MAX,
@@ -34,10 +35,12 @@ from meshd.limits import (
 from meshd.own_group import KNOWN, OwnGroup, precedes
 from meshd.plans import act as acts
 from meshd.plans import plan as plans
+from meshd.plans.act import Act
 from meshd.plans.arrangement import Arrangement, Said
 from meshd.plans.plan import Version
 from meshd.plans.watch import Watch
 from meshd.post import HOUR_MS, Post
+from meshd.statement import CALL, STAND_DOWN, Statement
 from meshd.store.log import Log
 from meshd.store.plans import PlanPost
 
@@ -63,6 +66,7 @@ class GroupPlans:
     kept: dict[bytes, Kept] = field(default_factory=dict)  # by post id
     watches: dict[bytes, Watch] = field(default_factory=dict)  # by version
     stands: set[bytes] = field(default_factory=set)  # acts that are older than their author's removal
+    refused: set[tuple[Statement, bytes]] = field(default_factory=set)  # cues, and who had no say in them
     seen: tuple[object, ...] = ()  # by what it was looked at last
     ask_ms: int = 0  # when to look again, wall milliseconds
 
@@ -171,6 +175,15 @@ class GroupPlans:
             return False
         by = sum(kept.author == said.author and id != kept.version for id, kept in self.kept.items())
         return by < ACTS_EACH_MAX and self.arrangement.takes(said)
+
+    def note_refused(self, act: Act, author: bytes) -> None:
+        """Somebody called or stood down what is not theirs to, or with a signature that is not theirs: remembered until
+        the next start, so that people see who tries."""
+        purpose, about, subject = act.statement.purpose, act.statement.about, act.statement.subject.decode()
+        version = self.arrangement.versions.get(about)
+        is_there = version is not None and (not subject or version.plan.scenario(subject) is not None)
+        if is_there and purpose in (CALL, STAND_DOWN) and len(self.refused) < REFUSED_MAX:
+            self.refused.add((act.statement, author))
 
     def _was_in(self, identity: bytes) -> bool:
         dag = self.own.group.dag

@@ -85,13 +85,18 @@ class HeldPlans:
         self._keys.take_parts(version)
 
     def _on_act(self, inside: Inside, now: Now) -> None:
-        own, found = self._group_of(inside), acts.parse(inside.post)
+        own, found, author = self._group_of(inside), acts.claimed(inside.post), inside.post.author
         if own is None or found is None:
             return
         known = self.open(own)
+        if acts.parse(inside.post) is None:
+            known.note_refused(found, author)
+            return
         if inside.id not in known.kept:
-            said = Said(inside.post.time_ms, inside.id, inside.post.author, found)
+            said = Said(inside.post.time_ms, inside.id, author, found)
             if not known.takes_act(said, inside.post.keep_until):
+                if not known.arrangement.takes(said):
+                    known.note_refused(found, author)
                 self._log.openings.forget_posts([inside.id])
                 return
             if not self.take_act(known, said, inside.post, inside.opened.content):

@@ -128,8 +128,12 @@ class OwnPlans:
         return self.keys.response(self._held.of(version).arrangement, version, place)
 
     def shares_held(self, version: Version, place: int) -> Combined:
-        """The shares that are here: released, read aloud to us, and our own."""
+        """The shares that count here: released, or read aloud to us (`plan_keys`)."""
         return self.keys.held(self._held.of(version).arrangement, version, place)
+
+    def refused(self, version: Version) -> list[tuple[Statement, bytes]]:
+        """The cues of a version that came and did not count, and whose they were, as far as that is remembered."""
+        return sorted(each for each in self._held.of(version).refused if each[0].about == version.id)
 
     # --- what we say ---
 

@@ -21,6 +21,7 @@ from meshd.own_plans import OwnPlans
 from meshd.plans import cue as cues
 from meshd.plans.cue import After, At, Call, Cue, Dark, Phrase, Silence, Some
 from meshd.plans.plan import AT_DELAY, AT_TIME, FREEZE_WHEN_DARK, Plan, Response, Version
+from meshd.statement import CALL, STAND_DOWN
 from meshd.witness import Witness
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _SPANS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 _MINUTE_MS = 60_000
+_TRIED = {CALL: "a call", STAND_DOWN: "a stand-down"}
 
 
 def span(seconds: int) -> str:
@@ -190,6 +192,9 @@ class PlanDocuments:
             yield "clock unknown: its time cue counts for nothing here"
         if state == "fired" and any(isinstance(leaf, At | After | Dark | Silence) for leaf in leaves):
             yield "time, dark and silence are judged by each laptop for itself"
+        for refused, author in plans.refused(version):
+            if refused.subject.decode() in ("", scenario.name):
+                yield f"refused: {_TRIED[refused.purpose]} by {self.persons([author])[0]['name']}"
         if seal is None:
             return
         if seal.phrase is not None and seal.phrase.weak:

@@ -81,8 +81,8 @@ def encode(act: Act) -> bytes:
     return codec.pack(said.purpose, said.about, said.subject, said.flag, act.signature, act.payload)
 
 
-def parse(inside: Post) -> Act | None:
-    """The act in a post, the author's signature under it verified; None if it is none, and then it is hidden."""
+def claimed(inside: Post) -> Act | None:
+    """The act that a post claims, whoever signed it or not; None if it is none, and then it is hidden."""
     if inside.kind != KIND_PLAN_ACT or inside.epoch:
         return None
     try:
@@ -94,6 +94,12 @@ def parse(inside: Post) -> Act | None:
     sizes_fit = len(signature) == SIGNATURE_SIZE and len(payload) == _PAYLOAD_SIZES.get(purpose, 0)
     if purpose not in ACTS or not fits(said) or not sizes_fit:
         return None
-    if not crypto.verify(*statement.check(said, inside.author, signature)):
-        return None
     return Act(said, signature, payload)
+
+
+def parse(inside: Post) -> Act | None:
+    """The act in a post, the author's signature under it verified; None if it is none, and then it is hidden."""
+    found = claimed(inside)
+    if found is None or not crypto.verify(*statement.check(found.statement, inside.author, found.signature)):
+        return None
+    return found

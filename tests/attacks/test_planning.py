@@ -5,10 +5,15 @@ from pathlib import Path
 import pytest
 
 from meshd.errors import CallerError, Code
+from meshd.plans import act as acts
 from meshd.plans import shares
-from meshd.statement import CALL, SHARE
+from meshd.plans.plan import keep_until
+from meshd.post import KIND_PLAN_ACT
+from meshd.statement import CALL, SHARE, STAND_DOWN
 from tests.group_plans import go_on, plans_of
+from tests.groups import bring
 from tests.homes import Home, Table
+from tests.hostile_plans import Hostile
 from tests.planners import PHRASES, file, open_, propose, say, shown
 from tests.test_own_groups import group
 
@@ -98,6 +103,26 @@ def test_L09_shares_that_are_released_early_are_counted_shown_and_open_nothing(h
             assert f"shares were released before it fired: {count} of 3" in scenario["remarks"]
     assert shown(ash, "bridge")["response"] is None
     assert shown(fir, "bridge")["state"] == "sealed", "the third is its own, and it has not released it"
+
+
+def test_L05_forged_cues_are_shown_with_who_tried(homes: list[Home]) -> None:
+    oak, elm, ash, fir = homes
+    (version,) = plans_of(oak).versions()
+    say(oak, "cue.fire", scenario="bridge")
+    (called,) = plans_of(fir).arrangement(version.channel).all(version, CALL, "bridge")
+    until = keep_until(version.plan.until_s)
+    moved = acts.encode(called.act._replace(statement=called.act.statement._replace(purpose=STAND_DOWN)))
+    raws = [Hostile(ash).act(version, CALL, "bridge"), Hostile(elm).post(KIND_PLAN_ACT, moved, until)]
+    bring(fir, *raws)
+    who = {home: home.ask("id.show")["id"] for home in (elm, ash)}
+    names = {each["id"]: each["name"] for each in fir.ask("group.members", group="kitchen")["members"]}
+    remarks = shown(fir, "bridge")["remarks"]
+    assert f"refused: a call by {names[who[ash]]}" in remarks
+    assert f"refused: a stand-down by {names[who[elm]]}" in remarks
+    assert (shown(fir, "bridge")["progress"], shown(fir, "bridge")["fired_at"]) == (
+        {"have": 1, "needed": 2},
+        None,
+    )
 
 
 def test_E08_wrong_phrases_change_nothing(homes: list[Home]) -> None:
