@@ -8,6 +8,7 @@ they measure time or share names of interfaces.
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """HOME is an empty folder and no MESHD_ variable is set: no test reaches the home of who runs it."""
+    """HOME is an empty folder and no MESHD_ variable is set: no test reaches the home of who runs it. Ctrl-C means what
+    it says for those whom a test starts, though a shell that runs us in the background would have it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in [n for n in os.environ if n.startswith(("MESHD_", "XDG_"))]:
