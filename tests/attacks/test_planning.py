@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from meshd import group_plans
 from meshd.errors import CallerError, Code
 from meshd.plans import act as acts
 from meshd.plans import shares
-from meshd.plans.plan import keep_until
+from meshd.plans.plan import SHARE_SIZE, keep_until
 from meshd.post import KIND_PLAN_ACT
 from meshd.statement import CALL, SHARE, STAND_DOWN
 from tests.group_plans import go_on, plans_of
@@ -123,6 +124,19 @@ def test_L05_forged_cues_are_shown_with_who_tried(homes: list[Home]) -> None:
         {"have": 1, "needed": 2},
         None,
     )
+
+
+def test_L05_what_is_no_cue_of_the_plan_is_not_remembered_and_cues_only_so_many(
+    homes: list[Home], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oak, _, ash, fir = homes
+    (version,) = plans_of(oak).versions()
+    monkeypatch.setattr(group_plans, "REFUSED_MAX", 1)
+    share = Hostile(oak).act(version, SHARE, "bridge", bytes(SHARE_SIZE))  # who is no steward
+    bring(fir, share, Hostile(ash).act(version, CALL, "nowhere"))
+    assert plans_of(fir).refused(version) == [] and shown(fir, "bridge")["remarks"] == []
+    bring(fir, *(Hostile(ash).act(version, purpose, "bridge") for purpose in (CALL, STAND_DOWN)))
+    assert [said.purpose for said, _ in plans_of(fir).refused(version)] == [CALL]
 
 
 def test_E08_wrong_phrases_change_nothing(homes: list[Home]) -> None:
