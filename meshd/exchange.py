@@ -370,12 +370,13 @@ class Exchange:
         self.receipts.follow(key for _, key in new)
         self._spread([(sequence, key_reference(key)) for sequence, key in new], OWN, now)
 
-    def _spread(self, new: list[tuple[int, bytes]], source: int, now: Now) -> None:
+    def _spread(self, new: list[tuple[int, bytes]], giver: int, now: Now) -> None:
         """Push what is fresh (arrival sequence, reference) to the eager links and announce it to the others."""
         for link, outflow in self._outflows.items():
-            if new and link != source and self.tree.is_eager(link):
+            if new and link != giver and self.tree.is_eager(link):
+                source = self.ingress.source(giver)
                 outflow.fresh.add(source, [(reference, sequence) for sequence, reference in new])
-        lazy = [link for link in self._outflows if not self.tree.is_eager(link) and link != source]
+        lazy = [link for link in self._outflows if not self.tree.is_eager(link) and link != giver]
         self._announce(lazy, new, now, fresh=True)
 
     def _announce(self, links: list[int], new: list[tuple[int, bytes]], now: Now, *, fresh: bool) -> None:

@@ -26,6 +26,7 @@ class Ingress:
     def __init__(self, emit: Callable[[Effect], None]) -> None:
         self._emit = emit
         self.inflows: dict[int, Inflow] = {}
+        self._sources: dict[int, int] = {}  # the first of the links that each goes on for
         self._hosts: dict[int, str] = {}  # of the links of strangers
         self._spent = Spent()
         self._slices = Slices()
@@ -34,13 +35,15 @@ class Ingress:
     def opened(self, link: int, host: str, now: Now) -> None:
         """A session is about to be open."""
         self._hosts[link] = host
-        self.inflows[link] = Inflow(self._spent.bucket(host, now.mono_ms), now.mono_ms)
+        self._sources[link], bucket = self._spent.renewed(host, link, now.mono_ms)
+        self.inflows[link] = Inflow(bucket, now.mono_ms)
 
     def closed(self, link: int, now: Now) -> None:
         """A session is gone, with what it gave."""
         inflow, host = self.inflows.pop(link, None), self._hosts.pop(link, None)
+        source = self._sources.pop(link, link)
         if inflow is not None and host is not None:
-            self._spent.keep(host, inflow.bucket, now.mono_ms)
+            self._spent.keep(host, source, inflow.bucket, now.mono_ms)
         self._slices.closed(link)
         self._resting.discard(link)
 
@@ -48,6 +51,10 @@ class Ingress:
         """A contact is behind this link."""
         self._hosts.pop(link, None)
         self.inflows[link].bucket.widen(CONTACT_FACTOR)
+
+    def source(self, link: int) -> int:
+        """Who pays for what this link brings: the first of those it goes on for."""
+        return self._sources.get(link, link)
 
     def wanted(self, link: int, count: int, now: Now) -> None:
         """So many were asked for of this link."""

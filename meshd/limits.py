@@ -288,7 +288,6 @@ TURN_SIZE = (
 PUSH_MINUTE = 60  # envelopes a minute that one link may push unasked: more than a lively channel has
 PUSH_SIZE_MINUTE = 2 * 1024 * 1024  # bytes a minute, likewise; a bucket holds as many
 PUSH_BURST = 300  # envelopes that a full bucket holds
-PUSH_PARTS = 4  # what came from one link takes so much of what is left of the bucket of another, and no more
 CONTACT_FACTOR = 10  # times as much of all three where a contact is behind the link
 RECEIVED_FACTOR = 2  # how much more the receiver's bucket holds: a stream that stalls delivers at once
 OVER_RATE_MS = 250  # who gives more than it may is not read for so long: what is dropped costs time too

@@ -200,13 +200,13 @@ def late(outflow: Outflow, count: int) -> list[bytes]:
 def test_so_many_late_ones_are_on_the_way_and_nothing_overtakes_them() -> None:
     outflow = Outflow(0)
     assert len(late(outflow, LATE_MAX + 5)) == LATE_MAX and outflow.next_late(0) == []
-    assert outflow.next_push(0) is None
+    assert outflow.next_push(1, 0) is None
     outflow.fresh.add(3, [(bytes(4) + A, 7)])
-    assert outflow.next_push(0) == 3, "it overtakes nothing of its own source"
+    assert outflow.next_push(1, 0) == 3, "it overtakes nothing of its own source"
     outflow.fresh.discard(bytes(4) + A)
     for short in ids(LATE_MAX):
         outflow.known(bytes(4) + short, 30)
-    assert outflow.next_push(30) == OWN and len(outflow.fresh) == 5
+    assert outflow.next_push(1, 30) == OWN and len(outflow.fresh) == 5
 
 
 def test_who_says_nothing_of_late_ones_does_not_want_them() -> None:
@@ -215,9 +215,9 @@ def test_who_says_nothing_of_late_ones_does_not_want_them() -> None:
     outflow.known(bytes(4) + ids(1)[0], 30)
     assert outflow.next_deadline() == 30 + ANSWER_MS
     outflow.forget_unwanted(29 + ANSWER_MS)
-    assert outflow.next_push(29 + ANSWER_MS) is None
+    assert outflow.next_push(1, 29 + ANSWER_MS) is None
     outflow.forget_unwanted(30 + ANSWER_MS)
-    assert outflow.next_push(30 + ANSWER_MS) == OWN
+    assert outflow.next_push(1, 30 + ANSWER_MS) == OWN
 
 
 def test_late_ones_of_one_source_do_not_keep_back_those_of_another() -> None:

@@ -5,10 +5,10 @@ import pytest
 from meshd import codec
 from meshd.errors import PeerError
 from meshd.limits import (
+    CONTACT_FACTOR,
     OVER_RATE_MS,
     PUSH_BURST,
     PUSH_MINUTE,
-    PUSH_PARTS,
     PUSH_SIZE_MINUTE,
     RECEIVED_FACTOR,
     REFERENCES_SECOND,
@@ -89,46 +89,74 @@ def test_what_is_over_the_rate_is_not_even_parsed_and_the_link_rests() -> None:
         link.admit(1, b"\xff\xff cut", 60_000)
 
 
-def test_who_brings_much_leaves_the_others_something_of_what_may_be_pushed() -> None:
+def shared(bucket: SharedBucket, source: int, links: int, mono_ms: int) -> int:
+    """How many of many short ones of this source pass."""
+    return sum(bucket.take(source, links, 400, mono_ms) for _ in range(1_000))
+
+
+def test_each_link_has_its_part_of_what_may_be_pushed_over_another_and_own_posts_may_take_all() -> None:
     bucket = SharedBucket(0)
-    assert sum(bucket.take(1, 400, 0) for _ in range(1000)) == PUSH_BURST // PUSH_PARTS
-    assert all(bucket.take(2, 400, 0) for _ in range(10))
-    assert not bucket.has_for(1, 0)
-    assert sum(bucket.take(OWN, 400, 0) for _ in range(1000)) == PUSH_BURST - PUSH_BURST // PUSH_PARTS - 10
+    assert [shared(bucket, source, 15, 0) for source in (1, 2)] == [PUSH_BURST // 15] * 2
+    assert not bucket.has_for(1, 15, 0) and bucket.has_for(3, 15, 0)
+    assert shared(bucket, OWN, 15, 0) == PUSH_BURST - 2 * (PUSH_BURST // 15)
+    assert not bucket.has_for(3, 15, 0), "its part is full, and the bucket empty"
+    assert shared(bucket, 1, 15, 60_000) == PUSH_MINUTE // 15
 
 
-def test_what_a_source_took_is_forgotten_by_halves() -> None:
+def test_a_part_is_as_large_as_the_links_are_few_now() -> None:
     bucket = SharedBucket(0)
-    taken = {source: sum(bucket.take(source, 400, 0) for _ in range(1000)) for source in (1, OWN)}
-    assert taken == {1: PUSH_BURST // PUSH_PARTS, OWN: PUSH_BURST - PUSH_BURST // PUSH_PARTS}
-    bucket.allow([400] * PUSH_MINUTE, 60_000 - 1)
-    minutes = next(minute for minute in range(1, 9) if bucket.has_for(1, minute * 60_000))
-    assert minutes == 2, "75, 37 and 18 against nothing, 1 and 61"
+    assert shared(bucket, 1, 10, 0) == PUSH_BURST // 10
+    assert shared(bucket, 2, 2, 0) == PUSH_BURST // 2
 
 
-def test_a_link_goes_on_with_the_bucket_of_one_that_ended_at_the_same_host() -> None:
+def test_long_ones_use_up_their_own_part_too() -> None:
+    bucket = SharedBucket(0)
+    assert sum(bucket.take(1, 10, 20_000, 0) for _ in range(1_000)) == PUSH_SIZE_MINUTE // 10 // 20_000
+
+
+def test_a_contact_behind_the_link_widens_every_part_of_it() -> None:
+    before, after = SharedBucket(0), SharedBucket(0)
+    shared(before, 1, 10, 0)
+    for bucket in (before, after):
+        bucket.widen(CONTACT_FACTOR)
+    assert shared(after, 1, 10, 0) == CONTACT_FACTOR * PUSH_BURST // 10
+    assert shared(before, 1, 10, 60_000) == CONTACT_FACTOR * PUSH_MINUTE // 10
+
+
+def test_parts_that_are_full_again_are_forgotten_and_of_the_others_so_many_kept() -> None:
+    bucket = SharedBucket(0)
+    bucket.widen(100)
+    for source in range(1, SPENT_MAX + 10):
+        bucket.take(source, 1, 400, 0)
+    assert len(bucket._parts) == SPENT_MAX + 1
+    bucket.take(OWN, 1, 400, 10 * 60_000)
+    bucket.take(SPENT_MAX + 10, 1, 400, 10 * 60_000)
+    assert len(bucket._parts) == 1
+
+
+def test_a_link_goes_on_as_one_that_ended_at_the_same_host_with_its_bucket() -> None:
     spent = Spent()
-    links = [Inflow(spent.bucket("oak", 0), 0) for _ in range(2)]
-    for link in links:
-        assert len(admitted(link, 1_000, 0, pushed=1)) == PUSH_BURST * RECEIVED_FACTOR
-        spent.keep("oak", link.bucket, 0)
-    assert len(admitted(Inflow(spent.bucket("elm", 0), 0), 1, 0, pushed=1)) == 1, "another host"
-    for _ in range(2):
-        assert len(admitted(Inflow(spent.bucket("oak", 60_000), 0), 1_000, 60_000, pushed=1)) == PUSH_MINUTE
-    third = Inflow(spent.bucket("oak", 60_000), 0)
-    assert len(admitted(third, 1_000, 60_000, pushed=1)) == PUSH_BURST * RECEIVED_FACTOR, (
-        "a third laptop there"
-    )
+    source, kept = spent.renewed("oak", 1, 0)
+    assert source == 1
+    assert len(admitted(Inflow(kept, 0), 1_000, 0, pushed=1)) == PUSH_BURST * RECEIVED_FACTOR
+    spent.keep("oak", source, kept, 0)
+    other, fresh = spent.renewed("elm", 3, 0)
+    assert other == 3 and len(admitted(Inflow(fresh, 0), 1, 0, pushed=1)) == 1, "another host"
+    assert spent.renewed("oak", 4, 60_000) == (1, kept)
+    assert len(admitted(Inflow(kept, 0), 1_000, 60_000, pushed=1)) == PUSH_MINUTE
+    third, fresh = spent.renewed("oak", 5, 60_000)
+    assert third == 5, "another laptop there"
+    assert len(admitted(Inflow(fresh, 60_000), 1_000, 60_000, pushed=1)) == PUSH_BURST * RECEIVED_FACTOR
 
 
 def test_of_links_that_ended_so_many_are_kept_and_those_that_are_full_again_are_not() -> None:
     spent = Spent()
     for number in range(SPENT_MAX + 10):
-        bucket = spent.bucket(f"host{number}", 0)
+        source, bucket = spent.renewed(f"host{number}", number, 0)
         bucket.allow([400], 0)
-        spent.keep(f"host{number}", bucket, 0)
+        spent.keep(f"host{number}", source, bucket, 0)
     assert len(spent._buckets) == SPENT_MAX
-    spent.keep("last", Bucket(0), 10 * 60_000)
+    spent.keep("last", SPENT_MAX, Bucket(0), 10 * 60_000)
     assert len(spent._buckets) == 1
 
 

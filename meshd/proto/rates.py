@@ -8,9 +8,9 @@ nothing of that link for OVER_RATE_MS besides. Since a stream that stalls delive
 many, the receiver's bucket holds RECEIVED_FACTOR as much. A link that follows another to the same host goes on with its
 bucket.
 
-What is pushed over one link came from several. One that brings much must not use up what others might push: it takes a
-part of what is left, 1 / PUSH_PARTS at most, and what it took is forgotten by halves, a minute each. Own posts may take
-all.
+What is pushed over one link came from several. One that brings much must not use up what others might push: each has a
+bucket of its own as well, of one part in as many as there are links. Own posts may take all. Who dials anew goes on
+with its part.
 
 What was asked for, or shown to lack by a round, is not rated: what bounds that is room. As many are taken for asked for
 as were wanted and did not come; which they are is not looked at, as that would cost more than dropping them
@@ -20,7 +20,6 @@ Announcing and asking cost time too. While others speak a link may name REFERENC
 read for the rest of that second when it named more.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
 from meshd import codec
@@ -28,7 +27,6 @@ from meshd.limits import (
     OVER_RATE_MS,
     PUSH_BURST,
     PUSH_MINUTE,
-    PUSH_PARTS,
     PUSH_SIZE_MINUTE,
     RECEIVED_FACTOR,
     REFERENCES_SECOND,
@@ -57,25 +55,25 @@ class Bucket:
         self._count_max, self._size_max = self._count_max * factor, self._size_max * factor
         self._count, self._size = self._count * factor, self._size * factor
 
-    def is_empty(self, mono_ms: int) -> bool:
-        """Whether not even the smallest envelope may pass."""
+    def is_empty(self, mono_ms: int, *, weight: int = 1) -> bool:
+        """Whether not even the smallest envelope may pass, counted so many times."""
         self._fill(mono_ms)
-        return self._count < 1 or self._size < 1
+        return self._count < weight or self._size < weight
 
     def is_full(self, mono_ms: int) -> bool:
         """Whether it holds as much as a new one."""
         self._fill(mono_ms)
         return self._count == self._count_max and self._size == self._size_max
 
-    def allow(self, sizes: Sequence[int], mono_ms: int) -> int:
-        """How many of the first of these envelopes may pass; they count as passed."""
+    def allow(self, sizes: Sequence[int], mono_ms: int, *, weight: int = 1) -> int:
+        """How many of the first of these envelopes may pass; they count as passed, each so many times."""
         self._fill(mono_ms)
         allowed = 0
         for size in sizes:
-            if self._count < 1 or self._size < size:
+            if self._count < weight or self._size < size * weight:
                 break
-            self._count -= 1
-            self._size -= size
+            self._count -= weight
+            self._size -= size * weight
             allowed += 1
         return allowed
 
@@ -88,27 +86,37 @@ class Bucket:
 
 
 class SharedBucket(Bucket):
-    """What may be pushed over one link, divided among the links it came from, and ourselves."""
+    """What may be pushed over one link, divided among those it came from, and ourselves."""
 
     def __init__(self, mono_ms: int) -> None:
         super().__init__(mono_ms)
-        self._taken: Counter[int] = Counter()  # by source, lately
-        self._halved_ms = mono_ms
+        self._parts: dict[int, Bucket] = {}  # by source; one that is not here is full
 
-    def has_for(self, source: int, mono_ms: int) -> bool:
-        """Whether anything of this source may pass."""
-        if mono_ms >= self._halved_ms + _MINUTE_MS:
-            self._halved_ms = mono_ms
-            self._taken = Counter({each: count // 2 for each, count in self._taken.items() if count > 1})
+    def widen(self, factor: int) -> None:
+        super().widen(factor)
+        for part in self._parts.values():
+            part.widen(factor)
+
+    def has_for(self, source: int, links: int, mono_ms: int) -> bool:
+        """Whether anything of this source may pass, one of those behind so many links."""
         if self.is_empty(mono_ms):
             return False
-        return source == OWN or self._count > self._taken[source] * (PUSH_PARTS - 1)
+        return source == OWN or not self._part(source, mono_ms).is_empty(mono_ms, weight=links)
 
-    def take(self, source: int, size: int, mono_ms: int) -> bool:
+    def take(self, source: int, links: int, size: int, mono_ms: int) -> bool:
         """Whether an envelope of this source passes; it counts as passed."""
-        passes = self.has_for(source, mono_ms) and bool(self.allow([size], mono_ms))
-        self._taken[source] += passes
-        return passes
+        if source != OWN and not self._part(source, mono_ms).allow([size], mono_ms, weight=links):
+            return False
+        return bool(self.allow([size], mono_ms))
+
+    def _part(self, source: int, mono_ms: int) -> Bucket:
+        """As large as ours: what passes counts as many times as there are links, as these may change."""
+        if source not in self._parts:
+            used = [(each, part) for each, part in self._parts.items() if not part.is_full(mono_ms)]
+            self._parts = dict(used[-SPENT_MAX:])
+            self._parts[source] = Bucket(mono_ms)
+            self._parts[source].widen(self._factor)
+        return self._parts[source]
 
 
 class Inflow:
@@ -169,20 +177,21 @@ class Inflow:
 
 class Spent:
     """The buckets of links that ended, by host, until they would be full again: who dials anew goes on with what was
-    left. There may be many laptops behind one address, so it holds one for each link that ended and not one for all."""
+    left, as the same source. There may be many laptops behind one address, so it holds one for each link that ended
+    and not one for all."""
 
     def __init__(self) -> None:
-        self._buckets: list[tuple[str, Bucket]] = []  # those that ended first, first
+        self._buckets: list[tuple[str, int, Bucket]] = []  # host and source; those that ended first, first
 
-    def keep(self, host: str, bucket: Bucket, mono_ms: int) -> None:
+    def keep(self, host: str, source: int, bucket: Bucket, mono_ms: int) -> None:
         """A link to this host ended."""
-        self._buckets = [each for each in self._buckets if not each[1].is_full(mono_ms)]
-        self._buckets = [*self._buckets, (host, bucket)][-SPENT_MAX:]
+        self._buckets = [each for each in self._buckets if not each[2].is_full(mono_ms)]
+        self._buckets = [*self._buckets, (host, source, bucket)][-SPENT_MAX:]
 
-    def bucket(self, host: str, mono_ms: int) -> Bucket:
-        """For a new link to this host."""
-        for place, (other, bucket) in enumerate(self._buckets):
+    def renewed(self, host: str, link: int, mono_ms: int) -> tuple[int, Bucket]:
+        """For a new link to this host: whose it goes on as (its own number, if nobody's), and the bucket."""
+        for place, (other, source, bucket) in enumerate(self._buckets):
             if other == host:
                 del self._buckets[place]
-                return bucket
-        return Bucket(mono_ms, RECEIVED_FACTOR)
+                return source, bucket
+        return link, Bucket(mono_ms, RECEIVED_FACTOR)
