@@ -107,7 +107,8 @@ class Giving:
         """Give the next fresh ones unasked, as many as the rate allows; False if it allows none."""
         fitting: list[bytes] = []
         size = 0
-        while (source := outflow.next_push(len(self.outflows), now.mono_ms)) is not None:
+        parts = max(len(self.outflows) - 1, 1)
+        while (source := outflow.next_push(parts, now.mono_ms)) is not None:
             _, sequence = outflow.fresh.peek(source)
             read = self._carry.read([sequence])  # one by one, as they are few: the rate sees to that
             raw = read[0][1] if read else b""  # carry lacks it by now
@@ -115,7 +116,7 @@ class Giving:
                 continue
             if fitting and size + len(raw) + 2 > GIVE_SIZE_MAX:
                 break
-            if raw and not outflow.bucket.take(source, len(self.outflows), len(raw), now.mono_ms):
+            if raw and not outflow.bucket.take(source, parts, len(raw), now.mono_ms):
                 break
             outflow.fresh.take(source, len(raw))
             if raw:

@@ -96,7 +96,7 @@ def test_ids_of_one_link_are_looked_up_at_a_time(carry: Carry) -> None:
 
 def test_what_is_late_is_told_to_one_link_before_all_had_their_say(carry: Carry) -> None:
     host = Host(carry, 3)
-    pushed = PUSH_BURST // 3
+    pushed = PUSH_BURST // 2
     for outflow in host.giving.outflows.values():
         outflow.fresh.add(9, references(host.put(pushed + 1, size=100)))
     turns = [host.fill()]

@@ -89,9 +89,9 @@ def test_what_is_over_the_rate_is_not_even_parsed_and_the_link_rests() -> None:
         link.admit(1, b"\xff\xff cut", 60_000)
 
 
-def shared(bucket: SharedBucket, source: int, links: int, mono_ms: int) -> int:
+def shared(bucket: SharedBucket, source: int, parts: int, mono_ms: int) -> int:
     """How many of many short ones of this source pass."""
-    return sum(bucket.take(source, links, 400, mono_ms) for _ in range(1_000))
+    return sum(bucket.take(source, parts, 400, mono_ms) for _ in range(1_000))
 
 
 def test_each_link_has_its_part_of_what_may_be_pushed_over_another_and_own_posts_may_take_all() -> None:

@@ -101,10 +101,10 @@ class Outflow:
         for source in [each for each, late in self._late.items() if mono_ms >= late.told_ms + ANSWER_MS]:
             del self._late[source]
 
-    def next_push(self, links: int, mono_ms: int) -> int | None:
-        """The source whose next fresh one may be given unasked, if there are so many links."""
+    def next_push(self, parts: int, mono_ms: int) -> int | None:
+        """The source whose next fresh one may be given unasked, if each has one of so many parts."""
         for source in self.fresh.sources():
-            if source not in self._late and self.bucket.has_for(source, links, mono_ms):
+            if source not in self._late and self.bucket.has_for(source, parts, mono_ms):
                 return source
         return None
 

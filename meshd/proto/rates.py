@@ -9,8 +9,8 @@ many, the receiver's bucket holds RECEIVED_FACTOR as much. A link that follows a
 bucket.
 
 What is pushed over one link came from several. One that brings much must not use up what others might push: each has a
-bucket of its own as well, of one part in as many as there are links. Own posts may take all. Who dials anew goes on
-with its part.
+bucket of its own as well, of one part in as many as there are other links. Own posts may take all. Who dials anew goes
+on with its part.
 
 What was asked for, or shown to lack by a round, is not rated: what bounds that is room. As many are taken for asked for
 as were wanted and did not come; which they are is not looked at, as that would cost more than dropping them
@@ -97,20 +97,20 @@ class SharedBucket(Bucket):
         for part in self._parts.values():
             part.widen(factor)
 
-    def has_for(self, source: int, links: int, mono_ms: int) -> bool:
-        """Whether anything of this source may pass, one of those behind so many links."""
+    def has_for(self, source: int, parts: int, mono_ms: int) -> bool:
+        """Whether anything of this source, which has one of so many parts, may pass."""
         if self.is_empty(mono_ms):
             return False
-        return source == OWN or not self._part(source, mono_ms).is_empty(mono_ms, weight=links)
+        return source == OWN or not self._part(source, mono_ms).is_empty(mono_ms, weight=parts)
 
-    def take(self, source: int, links: int, size: int, mono_ms: int) -> bool:
+    def take(self, source: int, parts: int, size: int, mono_ms: int) -> bool:
         """Whether an envelope of this source passes; it counts as passed."""
-        if source != OWN and not self._part(source, mono_ms).allow([size], mono_ms, weight=links):
+        if source != OWN and not self._part(source, mono_ms).allow([size], mono_ms, weight=parts):
             return False
         return bool(self.allow([size], mono_ms))
 
     def _part(self, source: int, mono_ms: int) -> Bucket:
-        """As large as ours: what passes counts as many times as there are links, as these may change."""
+        """As large as ours: what passes counts as many times as there are parts, as links come and go."""
         if source not in self._parts:
             used = [(each, part) for each, part in self._parts.items() if not part.is_full(mono_ms)]
             self._parts = dict(used[-SPENT_MAX:])
