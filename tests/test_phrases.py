@@ -67,6 +67,7 @@ async def test_a_phrase_may_stand_in_a_file(stretched: Any, tmp_path: Path) -> N
     [
         ({}, Code.usage),
         ({"phrase": "a", "phrase_file": "/b"}, Code.usage),
+        ({"phrase": ""}, Code.usage),
         ({"phrase": " - ! "}, Code.usage),
         ({"phrase": "a" * (PHRASE_SIZE_MAX + 1)}, Code.usage),
         ({"phrase": "\ud800"}, Code.usage),

@@ -35,7 +35,9 @@ async def open_(ask: Ask, params: dict[str, Any]) -> dict[str, Any]:
     """What a phrase opened."""
     if ("phrase" in params) == ("phrase_file" in params):
         raise CallerError(Code.usage, "name one of phrase and phrase_file")
-    phrase = params.get("phrase") or _text(await read_small(params["phrase_file"], PHRASE_SIZE_MAX))
+    phrase = params.get("phrase")
+    if phrase is None:  # an empty one is no phrase, and is refused as such
+        phrase = _text(await read_small(params["phrase_file"], PHRASE_SIZE_MAX))
     locks.normalise(phrase)  # refuses what is none before anything is looked up
     asked = {"plan": params["plan"], "scenario": params["scenario"]}
     found = await ask("plan.salt", asked)
