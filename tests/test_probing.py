@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from meshd.errors import CallerError, Code
 from meshd.events import Found
 from meshd.ids import Address
 from meshd.net import probing
@@ -169,6 +170,15 @@ async def test_who_takes_for_ever_is_nobody(town: Town, monkeypatch: pytest.Monk
     monkeypatch.setattr(probing, "PROBE_MS", 50)
     place = await town.place(hold)
     assert (await town.prober([place]).look()).found is Found.NOTHING
+
+
+@pytest.mark.parametrize(
+    "text", ["https://www..example.org", ".example.org:80", f"https://{'a' * 64}.org", "a_b:80"]
+)
+def test_what_no_system_can_look_up_is_no_place(text: str) -> None:
+    with pytest.raises(CallerError, match="a probe is") as caught:
+        Place.parse(text)
+    assert caught.value.code is Code.usage
 
 
 async def test_a_name_that_nobody_knows_is_no_answer(town: Town) -> None:

@@ -49,9 +49,18 @@ class Place(NamedTuple):
         rest = text.removeprefix(_HTTPS).removesuffix("/") if proves else text
         has_port = rest.rpartition(":")[2].isdigit() and not rest.endswith("]")
         address = Address.parse(rest if has_port or not proves else f"{rest}:443")
-        if not _HOST.fullmatch(address.host):
+        if not _HOST.fullmatch(address.host) or not _is_name(address.host):
             raise CallerError(Code.usage, _WRONG)
         return cls(address, proves)
+
+
+def _is_name(host: str) -> bool:
+    """Whether the system can be asked for it: no part of it between dots is empty or too long."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 class Answer(Enum):
