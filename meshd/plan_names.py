@@ -32,9 +32,9 @@ class PlanNames:
         """The versions of the plan that a caller means, or the one version; CallerError(not_found, usage)."""
         text, versions = params["plan"], self.told.plans.versions()
         found = [each for each in versions if fold(each.plan.title) == fold(text)]
-        if not found and len(text) >= _ID_PREFIX_MIN:
-            found = [each for each in versions if each.plan_id.hex().startswith(text.lower())]
-            found = found or [each for each in versions if each.id.hex().startswith(text.lower())]
+        if len(text) >= _ID_PREFIX_MIN:  # though a title fits: it may be another's id, to be taken for it
+            ids = [each for each in versions if each.plan_id.hex().startswith(text.lower())]
+            found += ids or [each for each in versions if each.id.hex().startswith(text.lower())]
         if not found:
             raise CallerError(Code.not_found, f"there is no plan {text} here; see: mesh plan list")
         if len({each.plan_id for each in found}) > 1:

@@ -139,6 +139,17 @@ def test_L05_what_is_no_cue_of_the_plan_is_not_remembered_and_cues_only_so_many(
     assert [said.purpose for said, _ in plans_of(fir).refused(version)] == [CALL]
 
 
+def test_I02_a_plan_that_is_called_like_the_id_of_another_is_not_taken_for_it(homes: list[Home]) -> None:
+    oak, elm, ash, _ = homes
+    id = oak.ask("plan.show", plan="Saturday")["plans"][0]["id"]
+    propose(ash, file([oak, elm], title=id[:8]))
+    for method, params in {"plan.sign": {}, "plan.show": {}, "cue.fire": {"scenario": "bridge"}}.items():
+        with pytest.raises(CallerError, match=f"{id[:8]} could be: ") as caught:
+            oak.ask(method, plan=id[:8], **params)
+        assert caught.value.code is Code.usage
+    assert oak.ask("plan.show", plan=id[:9])["plans"][0]["title"] == "Saturday"
+
+
 def test_E08_wrong_phrases_change_nothing(homes: list[Home]) -> None:
     ash = homes[2]
     before = shown(ash, "bridge")
