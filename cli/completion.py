@@ -2,8 +2,12 @@
 
 The rule: pressing Tab never waits. Live names come within 200 ms or not at all: whatever fails or is slow
 on the way to them counts as "none", in silence, because a half-typed line is no place for an error.
+
+Names come from others, and bash puts what is completed on the line as it is, where `$(…)` would be run at the next
+Enter. So only a name in which nothing means anything to a shell is completed, and any other is left to be quoted.
 """
 
+import re
 from typing import Any
 
 import click
@@ -11,9 +15,11 @@ import click
 from cli.client import Client
 from cli.commands import command
 from cli.console import Console
+from cli.inert import inert
 from meshd.errors import CallerError
 
 _PATIENCE_S = 0.1  # of the 200 ms; starting Python takes the rest
+_PLAIN = re.compile(r"(?![-#])[0-9A-Za-z_.:+@%,#\[\]\x80-\U0010ffff-]+")
 
 
 @command("completion", example='eval "$(mesh completion bash)"')
@@ -47,9 +53,9 @@ def people(context: click.Context, param: click.Parameter, start: str) -> list[s
 
 
 def plans(context: click.Context, param: click.Parameter, start: str) -> list[str]:
-    """The titles of plans that begin with `start`; of one that has no bare title, the beginning of its id."""
+    """The titles of plans that begin with `start`; where a title is not plain, the beginning of the id."""
     found = _rows(context, "plan.list", "plans")
-    names = (each["title"] if " " not in each["title"] else each["id"][:8] for each in found)
+    names = (each["title"] if _is_plain(each["title"]) else each["id"][:8] for each in found)
     return list(dict.fromkeys(name for name in names if name.startswith(start)))
 
 
@@ -69,7 +75,13 @@ def askers(context: click.Context, param: click.Parameter, start: str) -> list[s
 
 
 def _live(context: click.Context, method: str, rows: str, field: str, start: str) -> list[str]:
-    return [each[field] for each in _rows(context, method, rows) if each[field].startswith(start)]
+    names = (each[field] for each in _rows(context, method, rows))
+    return [name for name in names if name.startswith(start) and _is_plain(name)]
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a shell takes it for one word that means nothing else."""
+    return _PLAIN.fullmatch(name) is not None and inert(name) == name
 
 
 def _rows(context: click.Context, method: str, rows: str) -> list[dict[str, Any]]:

@@ -308,3 +308,25 @@ def test_plans_and_their_scenarios_are_completed(monkeypatch: Any) -> None:
     assert completion.scenarios(context, parameter, "b") == ["bridge-closed", "blackout"]
     context.params["plan"] = "another"
     assert completion.scenarios(context, parameter, "") == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["$(reboot)", "`reboot`", "a;reboot", "a&b", "a|b", "a>b", "a\nplain,b", "a\tb", "-rf", "#a", "~", "*", "a'", 'a"',
+     "a\\", "a!b", "a{b,c}", "", "a\x1b]0;b\x07", "a\u202eb"],
+)  # fmt: skip
+def test_F13_what_others_are_called_is_completed_only_where_no_shell_obeys_it(
+    name: str, monkeypatch: Any
+) -> None:
+    answers = {
+        "plan.list": {"plans": [{**PLAN, "title": name, "id": "ab" * 32}]},
+        "requests": {"requests": [{"name": name}, {"name": "Zoë#7f3a"}]},
+        "channel.list": {"channels": [{"name": name}, {"name": "गाँव"}]},
+        "contact.list": {"contacts": [{"name": name}, {"name": "oak-2"}]},
+    }
+    monkeypatch.setattr(completion, "Client", lambda home, timeout_s: ScriptedClient(answers, []))
+    context, parameter = click.Context(click.Command("show"), obj=Console()), click.Argument(["plan"])
+    assert completion.plans(context, parameter, "") == ["abababab"]
+    assert completion.askers(context, parameter, "") == ["Zoë#7f3a"]
+    assert completion.channels(context, parameter, "") == ["गाँव"]
+    assert completion.people(context, parameter, "") == ["oak-2"]
