@@ -2,20 +2,24 @@
 
 The rule: what waits for a link waits as references and arrival sequences; bodies are read from carry only when the link
 has room, so that a slow link costs ids and no memory. What is fresh goes first, then what the peer fetches because it
-was announced instead of pushed, and at last, oldest arrival first, what the peer asked for or was shown to lack
-(protocol.md, "Exchange", "Rates").
+was announced instead of pushed, and at last what the peer asked for or was shown to lack (protocol.md, "Exchange",
+"Rates").
+
+Of that, what is said about plans goes ahead to who is in their group (`ahead`), and all else oldest arrival first. It
+is the order alone that differs: nothing goes before a round is through, and gives are as long as ever, so that nobody
+on the way sees it. And nobody else is given in that order, because it tells what is a word about a plan.
 
 All but what is fresh can wait: BULK_SIZE of it goes out, one give a link, before all links have their say again, and
 who was given some waits until the others were. To announce something instead of pushing it counts as all of that: the
 peer wants it at once, and peers that were told together would all ask at the same moment.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 from meshd import codec
 from meshd.events import Now
 from meshd.limits import BULK_SIZE, GIVE_SIZE_MAX, LOOK_UP_BUDGET
-from meshd.proto.gossip import Outflow
+from meshd.proto.gossip import Outflow, Short
 from meshd.proto.message import FRESH, LATE, Give, Gone, Have, Message, pieces
 from meshd.proto.rounds import Rounds
 from meshd.store.carry import Carry
@@ -30,13 +34,14 @@ class Giving:
     def __init__(self, carry: Carry, rounds: Rounds, send: Callable[[int, Message], None]) -> None:
         self._carry, self._rounds, self._send = carry, rounds, send
         self.outflows: dict[int, Outflow] = {}
+        self.ahead: Callable[[int], Sequence[Collection[Short]]] = lambda link: ()  # … of a link, by rank
         self._bulk_left = BULK_SIZE  # bytes, until all links had their say again
         self._served: set[int] = set()  # links that were given some, while others wait for it
         self.sent = 0  # envelopes
 
     def tick(self, now: Now, *, all_heard: bool) -> None:
         """An event ends. If `all_heard`, some bulk may be given again, and the next slice of what some link asked for
-        is looked up. It is given when all is found, in the order of arrival."""
+        is looked up. It is given when all is found."""
         for outflow in self.outflows.values():
             outflow.forget_unwanted(now.mono_ms)
         if not all_heard:
@@ -47,6 +52,9 @@ class Giving:
         for link, outflow in self.outflows.items():
             if outflow.asked:
                 ids = [outflow.asked.popleft() for _ in range(min(LOOK_UP_BUDGET, len(outflow.asked)))]
+                for rank, going in enumerate(self.ahead(link)):
+                    if some := [each for each in ids if each in going]:
+                        outflow.owe(self._carry.find(some)[0], rank)
                 found, absent = self._carry.find(ids)
                 outflow.owe(found)
                 for piece in pieces(absent):
@@ -99,7 +107,7 @@ class Giving:
         # A round of several steps finds what is lacking bit by bit: its order is known when the round is through.
         found_all = not outflow.asked and not self._rounds.is_open(link)
         if found_all and (owed := outflow.next_owed(_BATCH)):
-            outflow.owe(self._give(link, owed))
+            outflow.gave(len(owed) - len(self._give(link, owed)))
             return True
         return False
 
@@ -138,15 +146,18 @@ class Giving:
         return bool(late)
 
     def _give(self, link: int, sequences: list[int]) -> list[int]:
-        """Send what fits into one give; returns the sequences (which ascend) that did not. What carry lacks by now is
+        """Send what fits into one give, in this order; returns the sequences that did not. What carry lacks by now is
         left out."""
         fitting: list[bytes] = []
         left: list[int] = []
         size = 0
-        for sequence, raw in self._carry.read(sequences):
+        bodies = dict(self._carry.read(sequences))
+        for place, sequence in enumerate(sequences):
+            if (raw := bodies.get(sequence)) is None:
+                continue
             size += len(raw) + 2
             if fitting and size > GIVE_SIZE_MAX:
-                left = sequences[sequences.index(sequence) :]
+                left = sequences[place:]
                 break
             fitting.append(raw)
         self._served.add(link)

@@ -54,6 +54,7 @@ class Kept:
     keep_until: int
     expiry_hour: int  # of its newest envelope
     under: bytes  # the epoch of an envelope of it
+    envelope: bytes = b""  # the key of its newest envelope
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class GroupPlans:
         for row in log.plans.posts(own.channel):
             inside = read_post(row.content, channel=own.channel, epoch=b"", expiry_hour=row.keep_until).post
             found.keep(row, inside)
+            found.kept[row.id].envelope = log.openings.envelope_of(row.id) or b""
             if row.id == row.version and (version := plans.parse(inside, row.id)) is not None:
                 found.arrangement.add_version(version)
             elif (parsed := acts.parse(inside)) is not None:

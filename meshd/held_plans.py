@@ -63,6 +63,20 @@ class HeldPlans:
         known.arrangement.dropped = lambda said: self._forget(known, [said.id])
         return known
 
+    def ahead(self, identity: bytes) -> tuple[set[bytes], set[bytes]]:
+        """What goes to somebody before all else, if they are in a group with plans: versions and stand-downs, then what
+        else was said about them. The first 16 bytes of the ids of their newest envelopes.
+
+        Who gets all calls before a stand-down would be told to go, and then to stay."""
+        first: set[bytes] = set()
+        others: set[bytes] = set()
+        for known in self._known.values():
+            if identity in known.own.group.dag.membership().members:
+                before = known.arrangement.versions.keys() | known.arrangement.stand_downs()
+                for id, kept in known.kept.items():
+                    (first if id in before else others).add(kept.envelope[8:24])
+        return first, others
+
     # --- what comes ---
 
     def _on_version(self, inside: Inside, now: Now) -> None:
@@ -130,10 +144,10 @@ class HeldPlans:
         known.ask_ms = 0
 
     def _note_envelope(self, known: GroupPlans, inside: Inside) -> None:
-        newest = self._log.openings.envelope_of(inside.id)
+        kept, newest = known.kept[inside.id], self._log.openings.envelope_of(inside.id)
+        kept.envelope = newest or b""
         hour = key_hour(newest) if newest is not None else 0
         if known.note_envelope(inside.id, hour, inside.opened.epoch):
-            kept = known.kept[inside.id]
             self._log.plans.renewed(inside.id, kept.expiry_hour, kept.under)
 
     # --- what goes ---

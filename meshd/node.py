@@ -15,7 +15,7 @@ else: its link is closed.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from meshd import crypto
 from meshd.author import Author
@@ -131,6 +131,7 @@ class Node:
         self.upkeep = Upkeep(self)
         self.recognition = Recognition(self.log, self.entropy, self._send)
         self.exchange = Exchange(self.carry, self.keyset, self.intake, self._send, self.emit, self.rng, now)
+        self.exchange.giving.ahead = self._ahead
         self.exchange.receipts.follow(self.intake.own_living(now))
 
     # --- in and out ---
@@ -331,6 +332,11 @@ class Node:
     def _send(self, link: int, message: msg.Message) -> None:
         if (session := self.sessions.get(link)) is not None:
             session.send(message)
+
+    def _ahead(self, link: int) -> Sequence[Collection[bytes]]:
+        """What goes over a link before all else, if somebody is proven to be behind it (`held_plans`)."""
+        contact = self.recognition.contact(link)
+        return self.plans.ahead(contact) if self.plans is not None and contact is not None else ()
 
     def _flush(self, link: int) -> None:
         """Hand out what a session has to send, and fill it up while there is room."""

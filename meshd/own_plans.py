@@ -75,6 +75,7 @@ class OwnPlans:
         self.keys = PlanKeys(log, groups.inbox, author.public)
         self.fired: Callable[[Version, int, bool, Now], None] = lambda version, place, is_drill, now: None
         self._held = HeldPlans(log, sealing, groups, self.keys, rng)
+        self.ahead = self._held.ahead
 
     # --- what there is ---
 

@@ -1,7 +1,7 @@
 """What goes out when many links wait for something: a little at a time, and to one after the other."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,8 @@ class Host:
     def __init__(self, carry: Carry, links: int) -> None:
         self.carry = carry
         self.sent: list[tuple[int, Message]] = []
-        self.giving = Giving(carry, Rounds(random.Random(1), 0), lambda *message: self.sent.append(message))
+        self.rounds = Rounds(random.Random(1), 0)
+        self.giving = Giving(carry, self.rounds, lambda *message: self.sent.append(message))
         for link in range(1, links + 1):
             self.giving.outflows[link] = Outflow(0)
             self.giving.outflows[link].is_open = True
@@ -72,6 +73,54 @@ def test_bulk_goes_out_to_a_few_links_at_a_time_and_to_nobody_twice_before_the_o
         host.giving.tick(NOW, all_heard=True)
         turns.append(host.fill())
     assert [[link for link, _ in turn] for turn in turns if turn] == [[1, 2], [3, 4]] * 2
+
+
+def shorts(numbers: Iterable[int]) -> list[bytes]:
+    """What a peer asks for these by."""
+    return [number.to_bytes(8, "big") * 2 for number in numbers]
+
+
+def given_numbers(sent: list[tuple[int, Message]]) -> list[list[int]]:
+    """Of each give, which envelopes are in it, by what `numbered` wrote into them."""
+    gives = [codec.split(each.envelopes) for _, each in sent if isinstance(each, Give)]
+    return [[int.from_bytes(raw[:4], "big") for raw in give] for give in gives]
+
+
+def numbered(host: Host, count: int) -> None:
+    """Carry so many that tell their own numbers, which are those by which they are asked for."""
+    keys = [envelope_key(7, 2 * short) for short in shorts(range(count))]
+    host.carry.insert([(key, number.to_bytes(4, "big").ljust(SIZE, b".")) for number, key in enumerate(keys)])
+
+
+def test_what_goes_ahead_changes_the_order_alone(carry: Carry) -> None:
+    host = Host(carry, 1)
+    numbered(host, 20)
+    order: list[list[int]] = []
+    lengths = []
+    for ahead in ((), (set(shorts([18])), set(shorts([3, 15])))):
+        host.giving.ahead = lambda link, ahead=ahead: ahead  # type: ignore[misc]
+        host.giving.outflows[1].ask(shorts(range(20)))
+        gives: list[list[int]] = []
+        while host.giving.outflows[1].owing() or host.giving.unfinished:
+            host.giving.tick(NOW, all_heard=True)
+            gives += given_numbers(host.fill())
+        order.append([number for give in gives for number in give])
+        lengths.append([len(give) for give in gives])
+    assert order == [list(range(20)), [18, 3, 15, *(n for n in range(20) if n not in (18, 3, 15))]]
+    assert lengths[0] == lengths[1] and len(lengths[0]) > 2
+
+
+def test_what_goes_ahead_waits_like_the_rest_until_all_is_found(carry: Carry) -> None:
+    host = Host(carry, 1)
+    numbered(host, 3)
+    host.giving.ahead = lambda link: ({bytes(16)},)
+    number = host.rounds.begin(1, 0, 0)
+    host.giving.outflows[1].ask(shorts([0]))
+    host.giving.tick(NOW, all_heard=True)
+    assert given_numbers(host.fill()) == [] and host.giving.has_for(1)
+    assert host.rounds.current(1, number) is not None
+    host.rounds.ended(1, 0)
+    assert given_numbers(host.fill()) == [[0]]
 
 
 def test_ids_are_looked_up_when_all_had_their_say(carry: Carry) -> None:

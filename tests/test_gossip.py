@@ -5,30 +5,41 @@ from hypothesis import strategies as st
 
 from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, NAMED_AT_ONCE, OWED_MAX
 from meshd.proto.fair import OWN
-from meshd.proto.gossip import Announced, Outflow, Wanted
+from meshd.proto.gossip import RANKS, Announced, Outflow, Wanted
 from meshd.proto.message import FRESH, LATE
 
 A, B, C = (bytes((number + 0xA0,)) * 16 for number in range(3))
 sequences = st.lists(st.integers(1, 60), max_size=30)
+ranks = st.integers(0, RANKS - 1)
 
 
 def ids(count: int, first: int = 0) -> list[bytes]:
     return [number.to_bytes(16, "big") for number in range(first, first + count)]
 
 
-@given(st.lists(st.one_of(sequences, st.integers(1, 20)), max_size=30))
-def test_what_is_owed_is_given_once_and_the_oldest_first(steps: list[list[int] | int]) -> None:
+@given(st.lists(st.one_of(st.tuples(sequences, ranks), st.integers(1, 20)), max_size=30))
+def test_what_is_owed_is_given_once_by_rank_and_the_oldest_first(
+    steps: list[tuple[list[int], int] | int],
+) -> None:
     outflow = Outflow(0)
-    owed: set[int] = set()
+    owed: dict[int, int] = {}
+
+    def first() -> list[int]:
+        return sorted(owed, key=lambda sequence: (owed[sequence], sequence))
+
     for step in steps:
         if isinstance(step, int):
-            assert outflow.next_owed(step) == sorted(owed)[:step]
-            owed -= set(sorted(owed)[:step])
+            given = outflow.next_owed(step)
+            assert given == first()[:step]
+            outflow.gave(len(given) // 2)
+            for sequence in given[: len(given) // 2]:
+                del owed[sequence]
         else:
-            outflow.owe(list(dict.fromkeys(step)))
-            owed |= set(step)
+            new = list(dict.fromkeys(step[0]))
+            outflow.owe(new, step[1])
+            owed = dict.fromkeys(new, step[1]) | owed
     assert outflow.owing() == bool(owed)
-    assert outflow.next_owed(100) == sorted(owed)
+    assert outflow.next_owed(100) == first()
 
 
 def test_what_one_link_asks_for_is_bounded() -> None:

@@ -128,6 +128,11 @@ class Arrangement:
         for held in self._said.get(statement, {}).values():
             yield from held
 
+    def stand_downs(self) -> set[bytes]:
+        """The ids of the acts that stand something down."""
+        found = [by.values() for said, by in self._said.items() if said.purpose == STAND_DOWN]
+        return {each.id for by in found for held in by for each in held}
+
     # --- versions ---
 
     def _judge(self, version: Version) -> Version | None:

@@ -15,13 +15,13 @@ is late too, or it would overtake them. A peer that says nothing of those of one
 them.
 
 What a link is still to be given waits as arrival sequences in carry, never as bytes: fresh ones first, in turns of the
-links they came from (`fair`), then, oldest arrival first, what it asked for or was shown to lack
-(protocol.md, "Gossip").
+links they came from (`fair`), then what it asked for or was shown to lack: by rank, and of one rank the oldest arrival
+first (protocol.md, "Gossip").
 """
 
 from bisect import insort
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -31,6 +31,7 @@ from meshd.proto.message import LATE
 from meshd.proto.rates import SharedBucket
 
 Short = bytes  # the first 16 bytes of an envelope id
+RANKS = 3  # of what a link is owed: two that go ahead, and the rest
 
 
 @dataclass(slots=True)
@@ -54,7 +55,8 @@ class Outflow:
         self._announced_ms = mono_ms - ANNOUNCE_MS  # when something was announced last
         self._late: dict[int, Late] = {}  # by source
         self.fetched = Turns()  # late ones that the peer wants, by the first 16 bytes of their ids
-        self._owed: list[int] = []  # arrival sequences, newest first, so that the oldest pops cheaply
+        # By rank: arrival sequences, newest first, so that the oldest pops cheaply.
+        self._owed: list[list[int]] = [[] for _ in range(RANKS)]
         self._owed_set: set[int] = set()
 
     def next_deadline(self) -> int | None:
@@ -134,29 +136,38 @@ class Outflow:
 
     def ask(self, ids: list[Short]) -> None:
         """The peer lacks these; over OWED_MAX the rest waits for a later round."""
-        room = OWED_MAX - len(self.asked) - len(self._owed)
+        room = OWED_MAX - len(self.asked) - len(self._owed_set)
         self.asked.extend(ids[: max(room, 0)])
 
-    def owe(self, sequences: list[int]) -> None:
-        """Give these, in the order of their arrival here."""
+    def owe(self, sequences: Sequence[int], rank: int = RANKS - 1) -> None:
+        """Give these, in the order of their arrival here, behind all of a lower rank; what is owed already is not owed
+        twice."""
         new = [sequence for sequence in sequences if sequence not in self._owed_set]
         self._owed_set.update(new)
         if len(new) < 8:
             for sequence in new:
-                insort(self._owed, sequence, key=lambda s: -s)
+                insort(self._owed[rank], sequence, key=lambda s: -s)
         else:
-            self._owed = sorted(self._owed + new, reverse=True)
+            self._owed[rank] = sorted(self._owed[rank] + new, reverse=True)
 
     def next_owed(self, most: int) -> list[int]:
-        """Take out the oldest, at most `most`."""
-        taken = self._owed[: -most - 1 : -1]
-        del self._owed[-most:]
-        self._owed_set.difference_update(taken)
-        return taken
+        """What is to be given next, at most `most`."""
+        first: list[int] = []
+        for owed in self._owed:
+            first += owed[: -(most - len(first)) - 1 : -1]
+        return first
+
+    def gave(self, count: int) -> None:
+        """The first so many of `next_owed` are given, or carry lacks them by now."""
+        for owed in self._owed:
+            given = owed[max(len(owed) - count, 0) :]
+            del owed[len(owed) - len(given) :]
+            self._owed_set.difference_update(given)
+            count -= len(given)
 
     def owing(self) -> bool:
         """Whether bulk waits for this link."""
-        return bool(self.asked or self._owed or self.fetched)
+        return bool(self.asked or self._owed_set or self.fetched)
 
 
 class Announced:
