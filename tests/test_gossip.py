@@ -158,6 +158,14 @@ def test_what_will_not_come_by_itself_is_asked_for_at_once_and_of_who_says_so() 
     assert list(announced.due(1_000, Wanted())) == [(1, A)]
 
 
+def test_what_one_link_announces_again_and_again_is_due_once() -> None:
+    announced = Announced()
+    for fresh in (LATE, FRESH, LATE, LATE, 0):
+        announced.heard(A, 1, 0, fresh=fresh)
+    assert list(announced.due(0, Wanted())) == [(1, A)]
+    assert announced.next_deadline() is None
+
+
 def test_what_is_asked_for_already_is_asked_of_another_only_when_it_does_not_come() -> None:
     announced, wanted = Announced(), Wanted()
     announced.heard(A, 1, 0, fresh=FRESH)

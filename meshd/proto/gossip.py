@@ -189,13 +189,16 @@ class Announced:
             who = self._who[short] = []
             if fresh != LATE:
                 self._due.append((mono_ms + GRAFT_MS, short))
-        if link not in who:
-            who.insert(0 if fresh == LATE else len(who), link)
-            self._counts[link] += 1
-        if fresh == LATE:
-            self._due.appendleft((mono_ms, short))
         if fresh:
             self._fresh.add(short)
+        if link in who:
+            return  # whoever says it again changes nothing, or each time it would be due once more
+        self._counts[link] += 1
+        if fresh == LATE:
+            who.insert(0, link)
+            self._due.appendleft((mono_ms, short))
+        else:
+            who.append(link)
 
     def due(self, mono_ms: int, wanted: "Wanted") -> Iterator[tuple[int, Short]]:
         """The link to ask now, and for what; what is wanted already comes, or is due `again`. NAMED_AT_ONCE are looked
