@@ -14,10 +14,12 @@ from meshd.limits import (
     FRAME_MS,
     GREETING_SIZE_MAX,
     HANDSHAKE_MS,
+    MESSAGE_SIZE_MAX,
     OUTBOX_FILL_SIZE,
     OUTBOX_SIZE_MAX,
     PING_MS,
     REKEY_MS,
+    WAITING_SIZE_MAX,
 )
 from meshd.proto import message as msg
 from meshd.proto.frame import RECORD_SIZES
@@ -200,6 +202,8 @@ def test_before_tags_a_message_has_16_kib_at_most() -> None:
     pair.dialler.send(msg.Give(0, bytes(GREETING_SIZE_MAX)))
     pair.run()
     assert [type(said) for said in pair.got[pair.acceptor]] == [msg.Hello, msg.Tags, msg.Give]
+    assert pair.acceptor._reader is not None
+    assert pair.acceptor._reader.message_size_max == MESSAGE_SIZE_MAX
     with pytest.raises(PeerError):
         greeted_by(GREETING_SIZE_MAX + 1)
 
@@ -295,6 +299,56 @@ def test_a_closed_session_takes_nothing_in_and_sends_nothing() -> None:
     assert list(pair.acceptor.receive(ping, 0)) == []
     pair.acceptor.send(msg.Bye(0))
     assert pair.acceptor.take_output(0) == b""
+
+
+def test_tags_that_come_again_make_a_session_no_younger() -> None:
+    pair = opened()
+    pair.dialler.send(GREETING[1])
+    assert list(pair.acceptor.receive(pair.dialler.take_output(0), 7000)) == [GREETING[1]]
+    assert pair.acceptor.since_ms == 0 and pair.acceptor.state is State.OPEN
+
+
+def test_what_stands_behind_a_close_is_not_taken_in() -> None:
+    pair = opened()
+    for kind in (1, 0):
+        pair.dialler.send(msg.Push(kind))
+    taken = []
+    for message in pair.acceptor.receive(pair.dialler.take_output(0), 0):
+        taken.append(message)
+        pair.acceptor.close()
+    assert taken == [msg.Push(1)]
+
+
+def test_nothing_can_be_said_before_the_handshake_is_through() -> None:
+    for side in (session(1, dialled=True), session(2, dialled=False)):
+        side.take_output(0)
+        side.send(msg.Bye(0))
+        assert not side.has_output() and side.take_output(0) == b""
+
+
+def test_what_is_to_be_sent_is_told_until_it_was_handed_out() -> None:
+    pair = opened()
+    assert not pair.dialler.has_output()
+    pair.dialler.send(msg.Ping(1))
+    assert pair.dialler.has_output()
+    pair.dialler.take_output(0)
+    assert not pair.dialler.has_output()
+
+
+def test_who_asks_for_more_than_it_takes_is_cut() -> None:
+    pair = opened()
+    pong = len(msg.encode(msg.Pong(1)))
+    filling = WAITING_SIZE_MAX - pong
+    empty = len(msg.encode(msg.Give(0, bytes(200_000)))) - 200_000
+    while filling > 0:
+        size = min(filling, 200_000 + empty)
+        pair.acceptor.send(msg.Give(0, bytes(size - empty)))
+        filling -= size
+    pair.dialler.send(msg.Ping(1))
+    assert list(pair.acceptor.receive(pair.dialler.take_output(0), 0)) == []
+    pair.dialler.send(msg.Ping(1))
+    with pytest.raises(PeerError, match="it asks for more than it takes"):
+        list(pair.acceptor.receive(pair.dialler.take_output(0), 0))
 
 
 def test_a_bye_that_was_queued_before_the_close_still_goes_out() -> None:

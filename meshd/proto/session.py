@@ -264,7 +264,7 @@ class Session:
             return "a frame took too long"
         if mono_ms >= self._heard_ms + DEAD_MS:
             return "nothing was heard for too long"
-        if mono_ms >= self._heard_ms + PING_MS and self._pinged_ms is None:
+        if mono_ms >= self._heard_ms + PING_MS:
             self.ping(mono_ms)
         return None
 
