@@ -99,6 +99,21 @@ def test_strangers_by_many_hosts_push_out_nothing_that_a_contact_brought(shelf: 
     assert sum(shelf.bodies(friends)) + 1 + 5 == shares_.total.bodies, "strangers keep a quarter"
 
 
+def test_a_contact_pays_when_nothing_that_strangers_brought_may_go(shelf: Shelf) -> None:
+    shelf.room(10)
+    shelf.carry.shares.recognised("10.0.0.1:5000", b"elm")
+    friends, ours = shelf.put("10.0.0.1:5000", 7, 7), shelf.put("10.0.0.2:5000", *[7] * 8)
+    shelf.eviction.keep(range(3, 11))
+    fresh = shelf.put("10.0.0.3:5000", 7)
+    assert shelf.bodies(friends + ours + fresh) == [True, False] + [True] * 9
+
+
+def test_who_brought_no_body_that_is_left_is_not_the_fullest_of_them(shelf: Shelf) -> None:
+    shelf.carry.shares.add(3, 2, 0, 0)
+    assert shelf.carry.shares.fullest(lambda share: share.size, since=0, without=()) is None
+    assert shelf.carry.shares.fullest(lambda share: share.ids, since=0, without=()) == 3
+
+
 # --- what is left of them ---
 
 
@@ -117,6 +132,7 @@ def test_an_id_stays_without_its_body_until_it_expires(shelf: Shelf) -> None:
     shelf.carry.commit()
     shelf.reopen()
     assert shelf.carry.shares.total == shares.Share() and not list(shelf.carry.keys())
+    assert shelf.carry._database.read("SELECT * FROM share") == [], "nor is there a trace of who came"
 
 
 def test_what_was_not_committed_does_not_count(shelf: Shelf) -> None:
@@ -196,6 +212,14 @@ def test_a_full_set_lets_ids_of_the_fullest_go_those_without_a_body_first(shelf:
     assert all(shelf.bodies(few)) and sum(key in shelf.keyset for key in many) == 5
 
 
+def test_an_id_that_goes_for_the_set_costs_no_body_too(shelf: Shelf) -> None:
+    shelf.room(3)
+    many = shelf.put("10.0.0.1:5000", *[7] * 5)
+    shelf.room(100, ids=5)
+    few = shelf.put("10.0.0.2:5000", 7)
+    assert len(shelf.keyset) == 5 and sum(shelf.bodies(many)) == 3 and all(shelf.bodies(few))
+
+
 def test_a_full_set_takes_nothing_more_from_who_fills_it(shelf: Shelf) -> None:
     shelf.room(100, ids=5)
     shelf.put("10.0.0.1:5000", *[7] * 4)
@@ -234,6 +258,23 @@ def test_own_posts_stay_and_carry_does_not_tell_which_they_are(
     oak.post("and one")
     assert evicted(oak) == 20 and len(oak.raws()) == 7
     assert len(oak.texts()) == 7
+
+
+def test_what_came_before_this_start_goes_from_behind_any_number_of_contacts_posts(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oak = table.home()
+    oak.log.contacts.put(Contact(Author(4).key, is_added=True))
+    stranger = Stranger(oak)
+    table.settle()
+    friends = [said(number, 4) for number in range(6)]
+    stranger.give(said(1), *friends)
+    oak.stop()
+    oak.start()
+    monkeypatch.setattr("meshd.eviction.EVICTED_AT_ONCE", 2)
+    monkeypatch.setattr("meshd.eviction.CARRY_SIZE_MAX", sum(map(len, oak.raws())))
+    oak.post("one more")
+    assert evicted(oak) == 1 and oak.raws()[:-1] == friends
 
 
 def test_contacts_posts_go_when_nothing_else_is_left(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,22 @@ def test_long_ones_are_bounded_by_their_bytes() -> None:
     fits = PUSH_SIZE_MINUTE // 30_000
     assert bucket.allow([30_000] * 300, 0) == fits
     assert bucket.allow([30_000] * 300, 60_000) == fits
+    left = PUSH_SIZE_MINUTE % 30_000 + PUSH_SIZE_MINUTE // 2
+    assert bucket.allow([30_000] * 300, 90_000) == left // 30_000
+
+
+def test_a_bucket_gives_its_last_byte_and_is_empty_without_any() -> None:
+    bucket = Bucket(0)
+    assert bucket.allow([PUSH_SIZE_MINUTE - 1], 0) == 1 and not bucket.is_empty(0)
+    assert bucket.allow([1], 0) == 1 and bucket.is_empty(0)
+
+
+@pytest.mark.parametrize("size", [1, PUSH_SIZE_MINUTE // 2])
+def test_a_bucket_is_full_when_it_has_all_bytes_and_all_envelopes_again(size: int) -> None:
+    bucket = Bucket(0)
+    bucket.allow([size], 0)
+    full_ms = max(60_000 // PUSH_MINUTE, 60_000 * size // PUSH_SIZE_MINUTE)
+    assert not bucket.is_full(full_ms - 1) and bucket.is_full(full_ms)
 
 
 def test_the_receiver_takes_what_an_honest_sender_may_have_sent_while_the_stream_stood_still() -> None:
@@ -77,6 +93,22 @@ def test_so_many_as_were_wanted_are_not_rated() -> None:
     used = 24 + 1  # of what the bucket was filled up with since
     minutes = 2 * ROUND_MS / 60_000
     assert len(admitted(link, 1_000, 2 * ROUND_MS, pushed=0)) == int(PUSH_MINUTE * minutes) - used + 20
+
+
+def test_what_was_wanted_or_shown_to_lack_and_did_not_come_in_time_is_rated() -> None:
+    wanted, lacking = inflow(), inflow()
+    wanted.want(10, 0)
+    assert len(admitted(wanted, 10_000, ROUND_MS, pushed=0)) == PUSH_BURST * RECEIVED_FACTOR
+    lacking.expect(0)
+    lacking.brought(ROUND_MS)
+    assert len(admitted(lacking, 10_000, ROUND_MS, pushed=0)) == PUSH_BURST * RECEIVED_FACTOR
+
+
+def test_who_rests_for_its_rate_rests_no_shorter_for_what_it_names() -> None:
+    link = inflow()
+    admitted(link, PUSH_BURST * RECEIVED_FACTOR + 1, 900, pushed=1)
+    link.told(REFERENCES_SECOND + 1, 900, alone=False)
+    assert link.rests_ms == 900 + OVER_RATE_MS
 
 
 def test_what_is_over_the_rate_is_not_even_parsed_and_the_link_rests() -> None:

@@ -54,6 +54,22 @@ def test_who_gives_one_by_one_has_no_more_looked_at_than_who_gives_all_at_once()
     assert slices.first(3, given(1), 0).raws, "others need not wait"
 
 
+def test_what_waited_and_had_its_turn_gives_no_more_room_before_the_next_slice_is_due() -> None:
+    slices = Slices()
+    slices.heard(1, 0)
+    slices.heard(2, 0)
+    slices.first(1, given(SLICE_MAX + 5), 0)
+    assert count(slices.turn(SLICE_MS - 1)) == (1, 5) and 1 not in slices
+    assert slices.first(1, given(10 * SLICE_MAX), SLICE_MS - 1).raws == []
+
+
+def test_who_gives_a_slice_each_time_it_may_never_waits() -> None:
+    slices = Slices()
+    for number in range(3):
+        slices.heard(2, number * SLICE_MS)
+        assert len(slices.first(1, given(SLICE_MAX), number * SLICE_MS).raws) == SLICE_MAX
+
+
 def test_who_gives_a_little_now_and_then_never_waits() -> None:
     slices = Slices()
     for number in range(10 * SLICE_MAX):
