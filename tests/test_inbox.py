@@ -43,7 +43,7 @@ def known(home: Home) -> dict[bytes, int]:
 
 def pair(table: Table) -> tuple[Home, Home]:
     """Two that have each other's cards and are linked by one who only carries."""
-    oak, elm, relay = table.home("oak"), table.home("elm"), table.home("relay")
+    oak, elm, _ = table.home("oak"), table.home("elm"), table.home("relay")
     befriend(oak, elm)
     meet(table)
     return oak, elm
