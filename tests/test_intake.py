@@ -112,6 +112,25 @@ def test_what_was_refused_is_known_by_its_bytes_and_not_by_its_id(
     assert home.raws() == [said(1)]
 
 
+def test_so_much_is_remembered_and_what_was_not_seen_for_longest_goes(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("REFUSED_MAX", "UNTIMELY_MAX", "ADMITTED_MAX"):
+        monkeypatch.setattr(f"meshd.intake.{limit}", 3)
+    intake, now = home.node.intake, home.table.now()
+    old = [sealed(number, hour=HOUR) for number in range(5)]
+    for raw in old:
+        take(home, raw)
+    assert [intake.is_untimely(key(raw)[8:24], now) for raw in old] == [False] * 2 + [True] * 3
+    for number in (1, 2, 3, 1, 4):
+        take(home, forged(said(number)))
+    known = [str(take(home, forged(said(number))).error).endswith("before") for number in (1, 3, 4)]
+    assert known == [True] * 3 and len(intake._refused) == 3
+    for seed in range(10, 15):
+        take(home, said(1, seed=seed))
+    assert list(intake._admitted) == [Author(seed).key for seed in (12, 13, 14)]
+
+
 def test_expired_and_far_ahead_are_refused_in_silence_and_not_remembered(home: Home) -> None:
     late = Author(3).envelope(channel=PLAZA, hlc=WALL_MS - 10**8 << 16, keep_until=HOUR)
     taken = take(home, late)

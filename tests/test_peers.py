@@ -138,6 +138,16 @@ def test_M01_candidates_and_their_addresses_are_bounded() -> None:
     assert len(few.targets()[0].addresses) == ADDRESSES_PER_INSTANCE_MAX
 
 
+def test_an_instance_that_is_called_like_a_typed_address_changes_nothing_of_it() -> None:
+    peers = typed(1)
+    peers.found(str(address(1)), [address(2)], first=True, mono_ms=0)
+    peers.lost(str(address(1)))
+    assert [target.addresses for target in peers.targets()] == [[address(1)]]
+    peers.found("peer", [address(2)], first=True, mono_ms=0)
+    peers.lost("peer")
+    assert len(peers.targets()) == 1
+
+
 def test_a_network_change_forgets_what_was_found_and_tries_what_was_typed_in() -> None:
     peers = typed(1)
     peers.found("peer", [address(2)], first=True, mono_ms=0)
