@@ -18,7 +18,9 @@ from meshd import crypto
 from meshd.crypto import KEY_SIZE, Entropy
 from meshd.errors import CallerError, Code
 from meshd.groups.prekeys import Announcement
+from meshd.plans import cue as cues
 from meshd.plans import locks, parts, shares
+from meshd.plans.cue import Dark, Leaf, Silence
 from meshd.plans.parts import Recipient, Sealing
 from meshd.plans.plan import Plan, Response, Version
 from meshd.plans.planfile import Draft, Locks
@@ -69,8 +71,16 @@ def without(version: Version, who: bytes, response: Callable[[int], Response | N
         raise CallerError(Code.not_found, "that is no steward of this plan")
     stewards = bytes(each for each in plan.stewards if each != place)
     organisers = bytes(each for each in plan.organisers if each != place)
-    if len(stewards) < max(plan.needed, 2) or len(organisers) < plan.threshold:
-        left = f"{plan.needed} shares of {len(stewards)}, {plan.threshold} organisers of {len(organisers)}"
+    observers = bytes(each for each in plan.observers if each != place)
+    if (
+        len(stewards) < max(plan.needed, 2)
+        or len(organisers) < plan.threshold
+        or any(_lacks(leaf, observers) for each in plan.scenarios for leaf in cues.leaves(each.cue))
+    ):
+        left = (
+            f"{plan.needed} shares of {len(stewards)}, {plan.threshold} organisers of {len(organisers)},"
+            f" {len(observers)} observers"
+        )
         raise CallerError(
             Code.refused,
             f"too few would be left ({left}): propose a new version of the plan's file, with --replaces",
@@ -91,11 +101,18 @@ def without(version: Version, who: bytes, response: Callable[[int], Response | N
     changed = plan._replace(
         organisers=organisers,
         stewards=stewards,
-        observers=bytes(each for each in plan.observers if each != place),
+        observers=observers,
         ephemeral=b"",
         scenarios=tuple(scenarios),
     )
     return following(Draft(changed, sealed), version)
+
+
+def _lacks(leaf: Leaf, observers: bytes) -> bool:
+    """Whether a cue waits for more observers than could tell of it."""
+    if isinstance(leaf, Silence):
+        return leaf.observers > len(observers) - (leaf.person in observers)
+    return isinstance(leaf, Dark) and leaf.observers > len(observers)
 
 
 def recipients(

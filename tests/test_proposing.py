@@ -9,7 +9,6 @@ from meshd.errors import CallerError, Code
 from meshd.groups.prekeys import Announcement
 from meshd.plans import locks, parts, planfile, shares
 from meshd.plans import plan as plans
-from meshd.plans.cue import Dark
 from meshd.plans.example import example
 from meshd.plans.plan import Response, Version
 from meshd.plans.planfile import Draft, Locks
@@ -170,13 +169,15 @@ def test_who_can_not_read_a_response_can_not_seal_it_anew() -> None:
         burned(response=None)
 
 
-def test_observers_who_are_too_few_without_them_are_no_plan() -> None:
-    draft = burned("moss")
-    assert [leaf for each in draft.plan.scenarios for leaf in [each.cue] if isinstance(leaf, Dark)] == []
-    assert len(draft.plan.observers) == 3
-    fewer = burned("moss", EXAMPLE.replace("attested_by = 3", "attested_by = 4"))
-    with pytest.raises(CallerError, match="more observers than there are"):
-        plans.encode(sealed(fewer).plan, ME)
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("attested_by = 3", "attested_by = 4"), ("hours = 6, observers = 2", "hours = 6, observers = 3")],
+)
+def test_observers_who_would_be_too_few_are_told_before_anything_is_sealed(old: str, new: str) -> None:
+    assert len(burned("moss").plan.observers) == 3, "as many as there must be"
+    with pytest.raises(CallerError, match=r"too few would be left .*, 3 observers") as caught:
+        burned("moss", EXAMPLE.replace(old, new))
+    assert caught.value.code is Code.refused
 
 
 def test_nothing_that_opens_a_lock_shows_in_a_traceback() -> None:
