@@ -8,6 +8,7 @@ it, and says what that can't promise. A phrase that was made is shown once, by t
 import os
 import stat
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import click
@@ -83,6 +84,8 @@ def draft(console: Console, file: str) -> None:
         opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except FileExistsError:
         raise CallerError(Code.refused, f"{file} is there already; nothing was written") from None
+    except OSError as error:
+        raise CallerError(Code.refused, f"{file} can't be written: {error.strerror}") from None
     with open(opened, "w", encoding="utf-8") as written:
         written.write(example(datetime.now(UTC)))
     console.show({"file": os.path.abspath(file)}, text_plans.drafted)
@@ -199,7 +202,7 @@ def open_(console: Console, plan: str, scenario: str, phrase_file: str | None, p
             )
         phrase = click.prompt("Phrase", hide_input=True, err=True)
     else:
-        phrase = _first_line(phrase_file, "the phrase")
+        phrase = _content(phrase_file, "the phrase", is_line=True)
     asked = {"plan": plan, "scenario": scenario, "phrase": phrase, "pass_on": pass_on}
     console.show(console.call("plan.open", asked, timeout_s=_SEAL_S), text_plans.opened)
 
@@ -231,17 +234,14 @@ def share_enter(console: Console, plan: str, words: str) -> None:
     console.show(console.call("plan.share.enter", asked), text_plans.share)
 
 
-def _first_line(file: str, what: str) -> str:
-    return _content(file, what).split("\n", 1)[0]
-
-
-def _content(file: str, what: str) -> str:
-    """What stands in a file, or on stdin for `-`; one byte more than a phrase may have."""
+def _content(file: str, what: str, *, is_line: bool = False) -> str:
+    """What stands in a file, or on stdin for `-`, or its first line; one byte more than a phrase may have."""
     try:
-        if file == "-":
-            return sys.stdin.buffer.read(PHRASE_SIZE_MAX + 1).decode()
-        with open(file, "rb") as opened:
-            return opened.read(PHRASE_SIZE_MAX + 1).decode()
+        with nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb") as opened:
+            if file == "-" and at_terminal():
+                click.echo(f"Type {what}{'' if is_line else ', then Ctrl-D on a line of its own'}:", err=True)
+            raw = opened.readline(PHRASE_SIZE_MAX + 1) if is_line else opened.read(PHRASE_SIZE_MAX + 1)
+            return raw.decode()
     except UnicodeDecodeError:
         raise CallerError(Code.usage, f"{what} must be UTF-8") from None
     except OSError as error:

@@ -78,6 +78,12 @@ def test_draft_writes_an_example_and_nothing_over_anything(tmp_path: Path, capsy
     assert "[[scenario]]" in file.read_text() and os.stat(file).st_mode & 0o777 == 0o600
     file.write_text("mine")
     assert run(["plan", "draft", str(file)]) == Code.refused
+    capsys.readouterr()
+    assert run(["plan", "draft", str(file / "there"), "--json"]) == Code.refused
+    assert (
+        json.loads(capsys.readouterr().out)["error"]["message"]
+        == f"{file}/there can't be written: Not a directory"
+    )
     assert file.read_text() == "mine"
 
 
@@ -188,10 +194,30 @@ def test_a_phrase_comes_from_a_file_or_stdin_and_is_its_first_line(
     )
     typed(PHRASE + "\n")
     assert run(["plan", "open", "Saturday", "go", "--phrase-file", "-"]) == 0
-    said = {"plan": "Saturday", "scenario": "go", "phrase": PHRASE}
+    said = {"plan": "Saturday", "scenario": "go", "phrase": PHRASE + "\n"}
     assert asked == [("plan.open", {**said, "pass_on": True}), ("plan.open", said)]
     out, err = capsys.readouterr()
     assert "go: open" in out and "Meet." in out and PHRASE not in out + err
+
+
+def test_who_types_a_phrase_or_words_by_hand_is_told_how_to_end(
+    script: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Keyboard(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise AssertionError("a line is enough: who typed it waits for the answer")
+
+    asked = script({"plan.open": {"v": 1, "plan": ID, "scenario": "go", "state": "open", "response": None},
+                    "plan.share.enter": SHARE})  # fmt: skip
+    monkeypatch.setattr("cli.plans.at_terminal", lambda: True)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Keyboard(PHRASE.encode() + b"\nmore\n")))
+    assert run(["plan", "open", "Saturday", "go", "--phrase-file", "-"]) == 0
+    assert capsys.readouterr().err == "Type the phrase:\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{WORDS}\n".encode())))
+    assert run(["plan", "share", "enter", "Saturday", "-"]) == 0
+    assert capsys.readouterr().err == "Type the words, then Ctrl-D on a line of its own:\n"
+    assert [method for method, _ in asked] == ["plan.open", "plan.share.enter"]
+    assert asked[0][1]["phrase"] == PHRASE + "\n"
 
 
 def test_no_phrase_is_asked_for_where_nobody_is(script: Any, typed: Any, capsys: Any) -> None:
