@@ -62,6 +62,9 @@ def signed(document: Document) -> Iterator[str]:
         f" {_state(document['state'])}"
     )
     yield f"  signed by {have} of {needed}: {_names(document['signers'])}"
+    if document["state"] == "proposed":  # by its own id: what else is proposed meanwhile is not meant
+        id = document["version_id"][:8]
+        yield f"  waits for organisers: `mesh plan show {id}`, then `mesh plan sign {id}`"
 
 
 def proposed(document: Document) -> Iterator[str]:

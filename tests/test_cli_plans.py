@@ -111,6 +111,42 @@ def test_propose_overwrites_and_removes_the_file_if_told_to(script: Any, tmp_pat
     assert not (tmp_path / "p.toml").exists() and "no program can tell" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "answers", "is_removed"),
+    [((), True, True), ((), False, False), (("--json",), None, False), (("--keep-file",), None, False)],
+)
+def test_who_sits_at_a_terminal_is_asked_whether_the_file_goes(
+    option: tuple[str, ...],
+    answers: bool | None,
+    is_removed: bool,
+    script: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def confirm(question: str, err: bool) -> bool:
+        assert answers is not None, "nobody is asked"
+        return answers
+
+    script({"plan.propose": PROPOSED})
+    monkeypatch.setattr("cli.plans.at_terminal", lambda: True)
+    monkeypatch.setattr(click, "confirm", confirm)
+    (tmp_path / "p.toml").write_text("in the clear")
+    assert run(["plan", "propose", str(tmp_path / "p.toml"), "--group", "kitchen", *option]) == 0
+    assert (tmp_path / "p.toml").exists() is not is_removed
+
+
+def test_a_phrase_is_asked_for_unseen(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prompt(text: str, hide_input: bool, err: bool) -> str:
+        assert hide_input and err
+        return PHRASE
+
+    asked = script({"plan.open": {"v": 1, "plan": ID, "scenario": "go", "state": "open", "response": None}})
+    monkeypatch.setattr("cli.plans.at_terminal", lambda: True)
+    monkeypatch.setattr(click, "prompt", prompt)
+    assert run(["plan", "open", "Saturday", "go"]) == 0
+    assert asked == [("plan.open", {"plan": "Saturday", "scenario": "go", "phrase": PHRASE})]
+
+
 def test_a_proposal_that_is_refused_leaves_the_file(script: Any, tmp_path: Path) -> None:
     script({"plan.propose": CallerError(Code.invalid, "line 3: threshold is 9")})
     (tmp_path / "p.toml").write_text("in the clear")
@@ -118,10 +154,13 @@ def test_a_proposal_that_is_refused_leaves_the_file(script: Any, tmp_path: Path)
     assert (tmp_path / "p.toml").read_text() == "in the clear"
 
 
-def test_what_is_removed_is_zeros_first(tmp_path: Path) -> None:
+def test_what_is_removed_is_zeros_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "p").write_bytes(b"in the clear" * 10_000)
     os.link(tmp_path / "p", tmp_path / "another name")
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda _: synced.append((tmp_path / "p").read_bytes() == bytes(120_000)))
     overwrite(str(tmp_path / "p"))
+    assert synced == [True], "the zeros are on the disk while the name is still there"
     assert not (tmp_path / "p").exists()
     assert (tmp_path / "another name").read_bytes() == bytes(120_000)
 
