@@ -12,8 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,12 +20,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from tests.laptops import Laptop, Rpc  # noqa: E402  (found through the line above)
+from tests.laptops import Laptop, meet, wait_until  # noqa: E402  (found through the line above)
 
 PAGE = ROOT / "README.md"
 BEGIN, END = "<!-- transcript: scripts/transcript -->\n", "<!-- end of transcript -->\n"
 NAMES = ("oak", "elm", "fern")
-PATIENCE_S = 60.0
 PLAN = """\
 title = "Saturday"
 valid = {{ from = {begin:%Y-%m-%dT%H:00:00Z}, until = {end:%Y-%m-%dT%H:00:00Z} }}
@@ -81,14 +79,6 @@ class Person:
         wait_until(lambda: word in self.run(*words))
 
 
-def wait_until(holds: Callable[[], object]) -> None:
-    begun = time.monotonic()
-    while not holds():
-        if time.monotonic() - begun > PATIENCE_S:
-            raise TimeoutError("what was typed had no effect")
-        time.sleep(0.2)
-
-
 def transcript() -> str:
     """All that was typed and answered, as lines of a page."""
     with ExitStack() as stack:
@@ -118,33 +108,6 @@ def transcript() -> str:
         lines += ["fern$ cat heard.txt", (folder / "heard.txt").read_text().rstrip(), ""]
         fern.types("plan open Saturday by-voice --phrase-file heard.txt")
     return "".join(f"    {line}".rstrip() + "\n" for line in lines[:-1])
-
-
-def meet(laptops: list[Laptop]) -> None:
-    """Link them, exchange cards by hand, and make the group `kitchen`."""
-    rpcs = [Rpc(laptop.home) for laptop in laptops]
-    for rpc, following in zip(rpcs[:-1], laptops[1:], strict=True):
-        rpc.ask("peer.add", address=following.address)
-    cards = [(rpc.ask("id.show")["result"]["card"], name) for rpc, name in zip(rpcs, NAMES, strict=True)]
-    for rpc in rpcs:
-        for card, name in cards:
-            rpc.ask("contact.add", card=card, name=name)  # one's own is refused
-    first, *others = rpcs
-    first.ask("group.create", name="kitchen")
-    guests = list(NAMES[1:])
-    wait_until(
-        lambda: all(
-            each["invite"]
-            for each in first.ask("group.invite", group="kitchen", who=guests)["result"]["invites"]
-        )
-    )
-    for rpc in others:
-        wait_until(lambda rpc=rpc: "result" in rpc.ask("group.accept", invite="kitchen"))  # type: ignore[misc]
-    for rpc in rpcs:
-        wait_until(
-            lambda rpc=rpc: len(rpc.ask("group.members", group="kitchen")["result"]["members"]) == len(NAMES)  # type: ignore[misc]
-        )
-        rpc.close()
 
 
 def alike(text: str) -> Iterator[list[str]]:

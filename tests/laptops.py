@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 pytestmark = pytest.mark.real  # as is every test that uses this
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 10.0
+COMES_S = 60.0  # what takes several links, and the turns that laptops take
 
 
 def meshd(home: Path, *args: str, **how: Any) -> "subprocess.CompletedProcess[str]":
@@ -119,3 +121,35 @@ class Laptop:
 
     def __exit__(self, *_: object) -> None:
         self.stop(signal.SIGKILL)
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    begun = time.monotonic()
+    while not holds():
+        if time.monotonic() - begun > COMES_S:
+            raise TimeoutError("what was waited for did not come")
+        time.sleep(0.1)
+
+
+def meet(laptops: Sequence[Laptop]) -> None:
+    """Link them in a row, exchange their cards by hand, and make the group `kitchen` of all."""
+    rpcs, names = [Rpc(laptop.home) for laptop in laptops], [laptop.home.name for laptop in laptops]
+    for rpc, following in zip(rpcs[:-1], laptops[1:], strict=True):
+        rpc.ask("peer.add", address=following.address)
+    cards = [(rpc.ask("id.show")["result"]["card"], name) for rpc, name in zip(rpcs, names, strict=True)]
+    for rpc in rpcs:
+        for card, name in cards:
+            rpc.ask("contact.add", card=card, name=name)  # one's own is refused
+    first, *others = rpcs
+    first.ask("group.create", name="kitchen")
+    invite = {"group": "kitchen", "who": names[1:]}
+    wait_until(
+        lambda: all(each["invite"] for each in first.ask("group.invite", **invite)["result"]["invites"])
+    )
+    for rpc in others:
+        wait_until(lambda rpc=rpc: "result" in rpc.ask("group.accept", invite="kitchen"))  # type: ignore[misc]
+    for rpc in rpcs:
+        wait_until(
+            lambda rpc=rpc: len(rpc.ask("group.members", group="kitchen")["result"]["members"]) == len(names)  # type: ignore[misc]
+        )
+        rpc.close()

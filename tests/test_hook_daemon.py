@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.laptops import Laptop, Rpc, meshd
-from tests.test_plans_daemon import Person, wait_until
+from tests.laptops import Laptop, Rpc, meshd, wait_until
+from tests.test_plans_daemon import Person
 
 pytestmark = pytest.mark.real
 TITLE = "Saturday; touch shell"

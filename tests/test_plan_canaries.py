@@ -16,10 +16,9 @@ from typing import Any
 import pytest
 
 from meshd.plans import shares
-from tests.laptops import Rpc
+from tests.laptops import Rpc, wait_until
 from tests.test_canaries import Person, decrypted, end, forms
 from tests.test_canaries import folder as folder  # the fixture
-from tests.test_plans_daemon import wait_until
 
 pytestmark = pytest.mark.real
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from meshd.errors import Code
-from tests.laptops import ROOT, Laptop, Rpc
+from tests.laptops import ROOT, Laptop, meet, wait_until
 from tests.memory import found_in_memory
 
 pytestmark = pytest.mark.real
-PATIENCE_S = 30.0
 NAMES = ("oak", "elm", "ash")
 SECRET = "Behind the blue door at the old mill."
 
@@ -69,41 +68,12 @@ class Person:
         return next(each for each in plans[0]["scenarios"] if each["name"] == name)
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    begun = time.monotonic()
-    while not holds():
-        assert time.monotonic() - begun < PATIENCE_S
-        time.sleep(0.1)
-
-
 @pytest.fixture
 def people(tmp_path: Path) -> Iterator[list[Person]]:
     """Three who are in the group `kitchen`."""
     with ExitStack() as stack:
         laptops = [stack.enter_context(Laptop(tmp_path / name)) for name in NAMES]
-        rpcs = [Rpc(laptop.home) for laptop in laptops]
-        for rpc, following in zip(rpcs[:-1], laptops[1:], strict=True):
-            rpc.ask("peer.add", address=following.address)
-        cards = [(rpc.ask("id.show")["result"]["card"], name) for rpc, name in zip(rpcs, NAMES, strict=True)]
-        for rpc in rpcs:
-            for card, name in cards:
-                rpc.ask("contact.add", card=card, name=name)  # the own one is refused
-        rpcs[0].ask("group.create", name="kitchen")
-        wait_until(
-            lambda: all(
-                each["invite"]
-                for each in rpcs[0].ask("group.invite", group="kitchen", who=["elm", "ash"])["result"][
-                    "invites"
-                ]
-            )
-        )
-        for rpc in rpcs[1:]:
-            wait_until(lambda rpc=rpc: "result" in rpc.ask("group.accept", invite="kitchen"))  # type: ignore[misc]
-        for rpc in rpcs:
-            wait_until(
-                lambda rpc=rpc: len(rpc.ask("group.members", group="kitchen")["result"]["members"]) == 3  # type: ignore[misc]
-            )
-            rpc.close()
+        meet(laptops)
         yield [Person(laptop) for laptop in laptops]
 
 
