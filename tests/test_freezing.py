@@ -7,7 +7,7 @@ import pytest
 from meshd.errors import CallerError, Code
 from meshd.limits import HEAL_EACH_MS
 from meshd.plans.cue import Dark
-from meshd.plans.plan import FREEZE_WHEN_DARK
+from meshd.plans.plan import FREEZE_WHEN_DARK, SINGLE
 from meshd.post import HOUR_MS
 from meshd.statement import ADD_MEMBER
 from tests.attacks.test_vouching import kitchen
@@ -56,8 +56,20 @@ def test_without_the_flag_or_where_it_is_light_anybody_is_added(table: Table) ->
     assert not witness(oak).is_frozen(kitchen(oak), table.now())
     go_dark(oak)
     assert witness(oak).is_frozen(kitchen(oak), table.now())
-    arrange(homes, Dark(1))
-    assert not witness(oak).is_frozen(kitchen(oak), table.now())
+    arrange(homes, Dark(1), flags=SINGLE)
+    assert not witness(oak).is_frozen(kitchen(oak), table.now()), "another flag"
+
+
+def test_a_plan_of_one_group_freezes_no_other(table: Table) -> None:
+    homes = oak, _, _ = group(table, 3)
+    arrange(homes, Dark(1), flags=FREEZE_WHEN_DARK)
+    frozen = kitchen(oak)
+    oak.ask("group.create", name="garden")
+    groups = oak.node.groups
+    assert groups is not None
+    (other,) = [own for own in groups.groups.values() if own is not frozen]
+    go_dark(oak)
+    assert witness(oak).is_frozen(frozen, table.now()) and not witness(oak).is_frozen(other, table.now())
 
 
 def test_what_several_decided_is_carried_out_once_it_is_light(table: Table) -> None:

@@ -173,12 +173,27 @@ async def test_who_takes_for_ever_is_nobody(town: Town, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    "text", ["https://www..example.org", ".example.org:80", f"https://{'a' * 64}.org", "a_b:80"]
+    "text",
+    ["https://www..example.org", ".example.org:80", f"https://{'a' * 64}.org", "a_b:80"],
 )
 def test_what_no_system_can_look_up_is_no_place(text: str) -> None:
     with pytest.raises(CallerError, match="a probe is") as caught:
         Place.parse(text)
     assert caught.value.code is Code.usage
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "proves"),
+    [
+        ("https://example.org", "example.org", 443, True),
+        ("https://example.org:8443/", "example.org", 8443, True),
+        ("https://[2001:db8::1]", "2001:db8::1", 443, True),
+        ("https://[2001:db8::1]:8443", "2001:db8::1", 8443, True),
+        ("example.org:80", "example.org", 80, False),
+    ],
+)
+def test_how_a_place_is_written(text: str, host: str, port: int, proves: bool) -> None:
+    assert Place.parse(text) == Place(Address(host, port), proves)
 
 
 async def test_a_name_that_nobody_knows_is_no_answer(town: Town) -> None:

@@ -7,7 +7,7 @@ import pytest
 from meshd.limits import HOLD_FIRST_MS, WORDS_EACH_MAX
 from meshd.plans.cue import Call, Dark
 from meshd.post import HOUR_MS
-from meshd.statement import DARK, HOLD, REACHED
+from meshd.statement import CALL, DARK, HEARTBEAT, HOLD, REACHED, SIGN_PLAN
 from tests.homes import Table
 from tests.test_inbox import identity
 from tests.test_own_groups import group
@@ -81,3 +81,13 @@ def test_who_says_too_much_loses_what_they_said_before_and_nobody_elses(table: T
         state(ash, REACHED, b"r" * 32, f"case{number}".encode(), 1)
     assert words(oak, REACHED) == [identity(ash)] * WORDS_EACH_MAX
     assert witness(oak).holders(made) == {identity(oak), identity(elm)}
+
+
+def test_a_call_in_a_post_of_what_witnesses_say_is_no_testimony(table: Table) -> None:
+    homes = oak, elm, _ = group(table, 3)
+    made = arrange(homes, Call())
+    for purpose in (SIGN_PLAN, CALL, HEARTBEAT):
+        about, subject = (bytes(32), b"") if purpose == HEARTBEAT else (made.id, b"case0" * (purpose == CALL))
+        state(elm, purpose, about, subject)
+    assert [words(oak, purpose) for purpose in (SIGN_PLAN, CALL)] == [[], []]
+    assert words(oak, HEARTBEAT) == [identity(elm)]

@@ -23,7 +23,9 @@ from tests.witnesses import (
     go_light,
     hold,
     later,
+    place,
     silence,
+    state,
     version,
     witness,
     words,
@@ -276,16 +278,15 @@ def test_silence_is_counted_from_when_the_plan_begins(table: Table) -> None:
 
 
 def test_the_last_sign_of_life_is_remembered_longer_than_its_post(table: Table) -> None:
-    homes = oak, elm, _ = group(table, 3)
-    made = arrange(homes, silence(homes, oak, hours=72))
-    oak.post("bread", channel="kitchen", keep="6h")
+    homes = _, elm, ash = group(table, 3)  # ash has made no epoch, which is kept for long
+    made = arrange(homes, silence(homes, ash, hours=96))
+    ash.post("bread", channel="kitchen", keep="6h")
     table.run(1000)
-    said_ms = witness(elm).heard_ms(made.channel, identity(oak))
-    oak.stop()
-    beats(elm)
-    later(table, 60 * HOUR_MS)
-    assert elm.texts("group:kitchen") == []
-    assert witness(elm).heard_ms(made.channel, identity(oak)) >= said_ms > 0
+    ash.stop()
+    said_ms = witness(elm).heard_ms(made.channel, identity(ash))
+    later(table, 80 * HOUR_MS)
+    assert elm.log.said.newest(made.channel, identity(ash)) is None, "no post of theirs is left"
+    assert witness(elm).heard_ms(made.channel, identity(ash)) == said_ms > 0
 
 
 # --- receipts, drills, readiness ---
@@ -346,6 +347,46 @@ def test_readiness_counts_stewards_who_were_heard_within_a_day(table: Table) -> 
     later(table, 26 * HOUR_MS)
     stewards = {"heard": 2, "total": 3, "spare": 0}
     assert witness(oak).readiness(made, table.now()) == {"holders": 3, "stewards": stewards, "clocks_off": 0}
+
+
+def test_readiness_counts_stewards_alone_and_who_asks_is_there(table: Table) -> None:
+    homes = oak, elm, ash = group(table, 3)
+    two = bytes(sorted((place(homes, oak), place(homes, ash))))
+    made = arrange(homes, Call(), stewards=two)
+    table.run(HOLD_FIRST_MS + 1000)
+    for home in homes:
+        assert witness(home).readiness(made, table.now())["stewards"] == {"heard": 2, "total": 2, "spare": 0}
+    elm.stop()
+    ash.stop()
+    tomorrow = table.now()._replace(wall_ms=table.now().wall_ms + 26 * HOUR_MS)
+    assert witness(oak).heard_lately(made, tomorrow) == {identity(oak)}, (
+        "though it said nothing for a day either"
+    )
+
+
+def test_who_was_put_out_says_nothing_of_the_plan_any_more(table: Table) -> None:
+    homes = oak, _, ash = group(table, 3)
+    arrange(homes, Dark(1))
+    go_dark(ash)
+    oak.ask("group.remove", group="kitchen", who=ash.log.name)
+    table.run(1000)
+    with pytest.raises(CallerError, match="no group of yours") as caught:
+        witness(ash).attest(table.now())
+    assert caught.value.code is Code.refused
+
+
+def test_a_silence_that_was_told_a_day_ago_is_none(table: Table) -> None:
+    homes = _, elm, ash = group(table, 3)
+    leaf = silence(homes, ash)
+    made = arrange(homes, leaf)
+    ash.stop()
+    later(table, 7 * HOUR_MS)
+    state(elm, SILENT, made.id, b"case0")
+    now = table.now()
+    told = witness(elm).silent(made, "case0", leaf, now)
+    assert identity(elm) in told
+    over = now._replace(wall_ms=now.wall_ms + 24 * HOUR_MS)
+    assert witness(elm).silent(made, "case0", leaf, over) == frozenset()
 
 
 def test_a_clock_that_is_ahead_is_told(table: Table) -> None:
