@@ -27,7 +27,7 @@ def test_what_a_plan_has_not_takes_no_line() -> None:
         "Saturday 7f3a7f3a, version 1: active",
         "  signed by 0 of 2: nobody",
         "  group       kitchen, proposed by oak",
-        f"  valid       {local_time(PLAN['valid_from'])} to {local_time(PLAN['valid_until'])}",
+        f"  valid       {local_time(str(PLAN['valid_from']))} to {local_time(str(PLAN['valid_until']))}",
         "  organisers  oak, fern; 2 call or stand down",
         "  observers   oak",
         "",
