@@ -381,7 +381,7 @@ def test_what_is_over_of_a_direct_goes_and_it_goes_on(table: Table) -> None:
     oak.stop()
     oak.start()
     table.link(oak, elm)
-    table.run(HOUR_MS)
+    table.run(60_000)
     dm(oak, elm, "water")
     dm(elm, oak, "salt")
     assert direct(oak, elm) == direct(elm, oak) == ["water", "salt"]

@@ -201,6 +201,16 @@ def test_a_fresh_announcement_goes_at_once_and_what_follows_soon_goes_together()
     assert outflow.next_deadline() is None
 
 
+def test_what_is_announced_later_puts_nothing_off() -> None:
+    outflow = Outflow(0)
+    assert outflow.announced(0) == ([], []) and outflow.next_deadline() is None
+    for mono_ms in (0, ANNOUNCE_MS - 1):
+        outflow.announce([bytes(4) + mono_ms.to_bytes(16, "big")], mono_ms, fresh=False)
+    assert outflow.next_deadline() == ANNOUNCE_MS
+    assert outflow.announced(ANNOUNCE_MS - 1) == ([], [])
+    assert len(outflow.announced(ANNOUNCE_MS)[1]) == 2
+
+
 def test_what_the_peer_has_is_neither_announced_to_it_nor_pushed() -> None:
     outflow = Outflow(0)
     outflow.announce([bytes(4) + A, bytes(4) + B], 0, fresh=True)
@@ -254,3 +264,22 @@ def test_late_ones_that_are_wanted_wait_behind_nothing_that_must_be_looked_up() 
     outflow.want([ids(5)[3], A, ids(5)[1]], 0)
     assert sorted(sequence for _, sequence in outflow.fetched.first(9)) == [1, 3]
     assert list(outflow.asked) == [A]
+
+
+def test_whose_part_of_the_rate_is_used_up_keeps_nobody_elses_back() -> None:
+    outflow = Outflow(0)
+    outflow.fresh.add(1, [(bytes(4) + A, 7)])
+    outflow.fresh.add(2, [(bytes(4) + B, 8)])
+    while outflow.bucket.take(1, 10, 400, 0):
+        pass
+    assert outflow.next_push(10, 0) == 2
+
+
+def test_whatever_waits_as_bulk_is_owed() -> None:
+    asked, fetched = Outflow(0), Outflow(0)
+    assert not asked.owing()
+    asked.ask([A])
+    late(fetched, 1)
+    assert asked.owing() and not fetched.owing()
+    fetched.want(ids(1), 0)
+    assert fetched.owing()

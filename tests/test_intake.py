@@ -6,7 +6,7 @@ import pytest
 
 from meshd import envelope
 from meshd.errors import PeerError
-from meshd.intake import VERIFY_BATCH, Taken
+from meshd.intake import VERIFY_BATCH, Taken, Tally
 from meshd.limits import EXPIRY_AHEAD_HOURS_MAX, STEP_BUDGET
 from meshd.post import Text, encode_text
 from tests.homes import PLAZA, Home, Table, key
@@ -110,6 +110,28 @@ def test_what_was_refused_is_known_by_its_bytes_and_not_by_its_id(
     assert str(take(home, forged(said(1))).error) == "an envelope that was refused before"
     assert take(home, said(1)).error is None
     assert home.raws() == [said(1)]
+
+
+def test_the_good_one_behind_a_forged_one_is_not_said_to_be_held(home: Home) -> None:
+    take(home, said(2))
+    taken = take(home, forged(said(1)), said(1), said(2))
+    assert taken.error is not None and taken.known == [key(said(2))]
+
+
+def test_who_has_no_time_takes_what_a_file_says_is_over(home: Home) -> None:
+    over, now = sealed(1, hour=HOUR), home.table.now()
+    assert home.node.intake.take_each([over], "bundle", now) == Tally(expired=1)
+    assert home.node.intake.take_each([over], "bundle", now._replace(synced=False)) == Tally(new=1)
+
+
+def test_a_full_set_takes_in_nothing_new_from_who_fills_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshd.eviction.CARRY_IDS_MAX", 2)
+    take(home, said(1), said(2))
+    assert take(home, said(3), said(1)) == Taken([], [key(said(1))], None)
+    assert home.node.intake.is_untimely(key(said(3))[8:24], home.table.now())
+    assert len(home.node.keyset) == 2
 
 
 def test_so_much_is_remembered_and_what_was_not_seen_for_longest_goes(

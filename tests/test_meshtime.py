@@ -104,6 +104,52 @@ def test_the_last_word_of_the_last_links_counts() -> None:
     assert len(time._said) == HELLOS_MAX
 
 
+@pytest.mark.parametrize(
+    ("past_ms", "agrees"),
+    [(-HOUR_MS - 1, False), (-HOUR_MS, True), (2 * HOUR_MS - 1, True), (2 * HOUR_MS, False)],
+)
+def test_a_clock_agrees_as_far_as_hours_can_tell(past_ms: int, agrees: bool) -> None:
+    now = Now(0, HOUR * HOUR_MS + past_ms)
+    time = MeshTime(now, 0)
+    time.heard(1, HOUR, 0)
+    time.read(now)
+    assert (time.off_ms == 0) == agrees
+
+
+def test_a_clock_that_jumps_is_weighed_anew_against_what_was_heard() -> None:
+    for jump_ms, state in ((JUMP_MS, "ok"), (JUMP_MS + 1, "jumped")):
+        time = MeshTime(Now(0, WALL_MS), 0)
+        time.read(Now(1_000, WALL_MS + 1_000 + jump_ms))
+        assert time.state == state
+    time = MeshTime(Now(0, WALL_MS), 0)
+    time.heard(1, HOUR, 0)
+    assert time.read(Now(1, WALL_MS + 1)).synced and time.off_ms == 0
+    time.read(Now(1_000, WALL_MS + 30 * HOUR_MS))
+    assert time.state == "jumped" and time.off_ms < 0
+
+
+@pytest.mark.parametrize(
+    ("hours", "moves"), [((100, 101, 102), True), ((100, 101, 103), False), ((100, 101), False)]
+)
+def test_three_contacts_who_agree_move_mesh_time_and_what_was_seen_goes_not_back(
+    hours: tuple[int, ...], moves: bool
+) -> None:
+    time = MeshTime(Now(0, WALL_MS), 0)
+    for link, back in enumerate(hours):
+        time.heard(link, HOUR - back, 0)
+    assert time.read(Now(0, WALL_MS)).wall_ms == WALL_MS, "strangers move nothing"
+    for link, _ in enumerate(hours):
+        time.recognised(link, bytes((link,)))
+    wall_ms = (HOUR - 101) * HOUR_MS if moves else WALL_MS
+    assert time.read(Now(0, WALL_MS)) == Now(0, wall_ms, True)
+    assert time.seen_ms == WALL_MS
+
+
+@pytest.mark.parametrize(("seen_ms", "floor_ms"), [(0, BUILD_MS), (WALL_MS, WALL_MS)])
+def test_who_knows_no_time_counts_on_from_the_latest_that_must_be_over(seen_ms: int, floor_ms: int) -> None:
+    assert MeshTime(Now(10, 0), seen_ms).read(Now(15, 5)) == Now(15, floor_ms + 5, False)
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 10**9), st.integers(0, 2**42), st.none() | st.integers(0, 2**42 // HOUR_MS)),

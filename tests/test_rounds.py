@@ -12,6 +12,7 @@ from meshd.limits import (
     RECONCILE_MAX_MS,
     RECONCILE_MIN_MS,
     REPEATED_EACH_MS,
+    REPEATED_MAX_MS,
     ROUND_MS,
     TAKING_IN_MS,
     TURN_EACH_MS,
@@ -140,6 +141,41 @@ def test_who_never_gives_what_it_announces_brings_about_no_more_rounds_than_one_
     assert next_due(rounds) == 100 + RECONCILE_MIN_MS
     assert rounds.due(100 + RECONCILE_MIN_MS) == [1, 2]
     assert next_due(rounds) == 10**6
+    rounds.all_due_soon(101 + 2 * RECONCILE_MIN_MS)
+    assert rounds.due(101 + 2 * RECONCILE_MIN_MS) == [1, 2, 3], "what was said in between puts nothing off"
+
+
+def test_a_round_that_is_not_due_yet_can_be_made_due_and_put_off(rounds: Rounds) -> None:
+    rounds.opened(1, ask=True, mono_ms=0)
+    assert next_due(rounds) > 0 and rounds.asking(1)
+    rounds.all_due(0)
+    assert rounds.due(0) == [1] and not rounds.asking(1)
+    rounds.postpone(1, 0)
+    assert rounds.due(TAKING_IN_MS - 1) == [] and rounds.due(TAKING_IN_MS) == [1]
+    rounds.begin(1, 500_000, TAKING_IN_MS)
+    assert rounds.asking(1)
+    rounds._next_ms = 10**6
+    assert rounds.due(TAKING_IN_MS + ROUND_MS - 1) == [] and rounds.due(TAKING_IN_MS + ROUND_MS) == [1]
+
+
+@pytest.mark.parametrize(("count", "alone_ms"), [(2, 2 * REPEATED_EACH_MS), (10**6, REPEATED_MAX_MS)])
+def test_a_link_is_left_alone_for_what_it_repeats_and_no_longer(
+    rounds: Rounds, count: int, alone_ms: int
+) -> None:
+    rounds.opened(1, ask=False, mono_ms=0)
+    for times in range(2):
+        number = rounds.begin(1, 500_000, 0)
+        current = rounds.current(1, number)
+        assert current is not None
+        current.count = count
+        rounds.ended(1, 0)
+        rounds._next_ms = alone_ms - 1
+        assert rounds.due(alone_ms - 1) == ([1] if times == 0 else []), (
+            "what is found anew is asked for again"
+        )
+    assert rounds._pause_ms == 2 * RECONCILE_MIN_MS, "as if nothing had been found"
+    rounds._next_ms = alone_ms
+    assert rounds.due(alone_ms) == [1]
 
 
 def test_an_answer_belongs_to_its_round_and_link(rounds: Rounds) -> None:
@@ -174,6 +210,31 @@ def test_a_turn_without_envelopes_ends(rounds: Rounds) -> None:
         rounds.taking_in(1, now_ms)
         assert rounds.is_taking_in(now_ms)
     assert not rounds.is_taking_in(TURN_MS)
+
+
+def test_a_turn_is_its_links_and_nobody_elses(rounds: Rounds) -> None:
+    for link in (1, 2):
+        rounds.opened(link, ask=False, mono_ms=0)
+    rounds.taking_in(1, 0)
+    rounds.taking_in(2, TAKING_IN_MS - 2, new=5)
+    rounds.closed(2)
+    assert rounds.due(TAKING_IN_MS - 1) == [] and rounds.is_taking_in(TAKING_IN_MS - 1)
+    assert not rounds.park(1, QUESTION, TAKING_IN_MS - 1) and rounds.park(3, QUESTION, TAKING_IN_MS - 1)
+    assert not rounds.is_taking_in(TAKING_IN_MS)
+    rounds._next_ms = 10**6
+    rounds.due(TAKING_IN_MS)
+    assert next_due(rounds) == 10**6, "a turn that is over wakes nobody"
+
+
+@pytest.mark.parametrize(("at_once", "each_time", "end_ms"), [(10**6, 0, TURN_MS), (0, 5, 2 * TURN_MS - 100)])
+def test_a_turn_of_who_brings_too_little_ends(
+    rounds: Rounds, at_once: int, each_time: int, end_ms: int
+) -> None:
+    rounds.taking_in(1, 0)
+    rounds.taking_in(1, 0, new=at_once)
+    for now_ms in range(100, end_ms, 100):
+        rounds.taking_in(1, now_ms, new=each_time)
+    assert not rounds.is_taking_in(end_ms)
 
 
 def test_a_turn_lasts_while_enough_comes(rounds: Rounds) -> None:
