@@ -142,10 +142,52 @@ def test_an_instance_that_is_called_like_a_typed_address_changes_nothing_of_it()
     peers = typed(1)
     peers.found(str(address(1)), [address(2)], first=True, mono_ms=0)
     peers.lost(str(address(1)))
+    peers.lost("nobody")
     assert [target.addresses for target in peers.targets()] == [[address(1)]]
     peers.found("peer", [address(2)], first=True, mono_ms=0)
     peers.lost("peer")
     assert len(peers.targets()) == 1
+
+
+def test_no_more_is_dialled_than_there_is_room_for() -> None:
+    assert len(found(5).due(2, 16, 0)) == 2
+    for room in (0, -1):
+        assert typed(1, 2).due(room, 16, 0) == found(3).due(room, 16, 0) == []
+
+
+def test_a_dial_that_ends_is_its_own_targets_and_ends_once() -> None:
+    peers = found(3)
+    peers.due(16, 16, 0)
+    for _ in range(2):
+        peers.failed(address(0), "refused", 5)
+    peers.dialled(address(1), 7)
+    peers.failed(address(1), "late", 8)
+    ended = [(target.dialling, target.link, target.failures) for target in peers.targets()]
+    assert ended == [(False, None, 1), (True, 7, 0), (True, None, 0)]
+
+
+def test_what_is_typed_in_again_is_dialled_at_once_unless_it_is_linked() -> None:
+    peers = typed(1)
+    peers.due(16, 16, 0)
+    peers.failed(address(1), "refused", 5)
+    assert peers.due(16, 16, 5) == []
+    peers.add_typed(address(1), 5)
+    assert peers.due(16, 16, 5) == [address(1)]
+    peers.dialled(address(1), 7)
+    peers.add_typed(address(1), 6)
+    assert peers.due(16, 16, 6) == [] and peers.is_typed(7)
+
+
+def test_an_instance_is_dialled_at_once_where_it_is_now_and_not_because_it_says_so_again() -> None:
+    peers = found(1)
+    peers.found("nowhere", [], first=True, mono_ms=0)
+    assert len(peers.targets()) == 1
+    peers.due(16, 16, 0)
+    peers.failed(address(0), "refused", 5)
+    peers.found("peer0", [address(0)], first=True, mono_ms=6)
+    assert peers.due(16, 16, 6) == []
+    peers.found("peer0", [address(9), address(0)], first=True, mono_ms=7)
+    assert peers.due(16, 16, 7) == [address(9)]
 
 
 def test_a_network_change_forgets_what_was_found_and_tries_what_was_typed_in() -> None:

@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from meshd.ids import key_reference
 from meshd.proto.keyset import KeySet
 from meshd.proto.receipts import Receipts
@@ -25,6 +27,16 @@ def test_each_link_counts_once() -> None:
     receipts.held_by(1, bytes(20))
     assert receipts.take_held() == [(key, 1), (key, 2)]
     assert receipts.take_held() == []
+
+
+def test_so_many_posts_are_followed_and_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshd.proto.receipts.HELD_POSTS_MAX", 3)
+    own = keys(4)
+    receipts = Receipts(KeySet(own))
+    receipts.follow(own)
+    for key in own:
+        receipts.held_by(1, key_reference(key))
+    assert receipts.take_held() == [(key, 1) for key in own[1:]]
 
 
 def test_posts_that_are_over_are_followed_no_longer() -> None:
