@@ -166,6 +166,13 @@ async def test_a_plain_place_answers_by_taking_a_connection(town: Town) -> None:
         assert (await town.prober([gone._replace(proves=False)]).look()).found is Found.NOTHING
 
 
+async def test_a_plain_place_that_is_gone_is_no_portal_whoever_answers_elsewhere(town: Town) -> None:
+    other = await town.place(page)
+    async with nobody() as gone:
+        plain = gone._replace(proves=False)
+        assert (await town.prober([plain], open_port=other.address.port).look()).found is Found.NOTHING
+
+
 async def test_who_takes_for_ever_is_nobody(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probing, "PROBE_MS", 50)
     place = await town.place(hold)
