@@ -132,6 +132,8 @@ def test_a_full_set_takes_in_nothing_new_from_who_fills_it(
     assert take(home, said(3), said(1)) == Taken([], [key(said(1))], None)
     assert home.node.intake.is_untimely(key(said(3))[8:24], home.table.now())
     assert len(home.node.keyset) == 2
+    tally = home.node.intake.take_each([said(4), said(1)], "10.0.0.7:4040", home.table.now())
+    assert tally == Tally(known=1, refused=1)
 
 
 def test_so_much_is_remembered_and_what_was_not_seen_for_longest_goes(
