@@ -76,7 +76,8 @@ def test_a_plan_goes_by_its_title_or_the_beginning_of_an_id(arranged: list[Home]
     oak = arranged[0]
     id = oak.ask("plan.show", plan="saturday")["plans"][0]["id"]
     assert oak.ask("plan.show", plan=id[:6])["plans"][0]["id"] == id
-    refused(Code.not_found, "there is no plan Sunday", oak, "plan.show", plan="Sunday")
+    for wrong in ("Sunday", id[:5], ""):
+        refused(Code.not_found, f"there is no plan {wrong} here", oak, "plan.show", plan=wrong)
     refused(Code.not_found, "it has bridge, home, noon", oak, "cue.fire", plan="Saturday", scenario="gone")
     propose(oak, file(arranged[:1], title="SATURDAY", threshold=1))
     refused(Code.usage, "Saturday could be: ", oak, "plan.show", plan="Saturday")
@@ -136,12 +137,15 @@ def test_the_next_version_stands_once_those_of_the_one_before_have_signed(arrang
     told = propose(ash, file([ash, elm], text="Elsewhere."), replaces="Saturday")
     assert (told["version"], told["state"], told["needed"], told["signers"]) == (2, "proposed", 2, [])
     assert len(ash.ask("plan.show", plan="Saturday")["plans"]) == 2
+    (named,) = ash.ask("plan.show", plan=told["version_id"][:8])["plans"]
+    assert (named["version"], named["version_id"]) == (2, told["version_id"]), "one version by its own id"
     refused(Code.refused, "not yours to sign", ash, "plan.sign", plan="Saturday")
     assert say(elm, "plan.sign")["version"] == 2
     assert say(oak, "plan.sign")["state"] == "active"
     for home in arranged:
-        (plan,) = home.ask("plan.show", plan="Saturday")["plans"]
-        assert (plan["version"], plan["id"]) == (2, told["id"])
+        for name in ("Saturday", told["id"][:8]):
+            (plan,) = home.ask("plan.show", plan=name)["plans"]
+            assert (plan["version"], plan["id"]) == (2, told["id"])
     assert states(arranged, "bridge") == ["sealed", "open", "open"], "oak is no organiser of it any more"
 
 
