@@ -11,8 +11,8 @@ the exit status is 1 if any run failed. A run prints one line: how many posts, h
 new, the bytes on all links, and the trace, which is the same for the same seed on every machine. The scenario `away`
 has no links: a run is one schedule of a group's members, and its two figures are added up over all seeds. Nor has
 `plans`: a run is one plan among honest and hostile people, and what came of it is added up too, as for `arranged`,
-which is a plan on real cores. A run of `direct` prints when what two wrote to each other was read, answered and
-acknowledged.
+which is a plan on real cores, some of them hostile members'. A run of `direct` prints when what two wrote to each other
+was read, answered and acknowledged.
 """
 
 import argparse

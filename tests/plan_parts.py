@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import shamir_mnemonic
 from hypothesis import strategies as st
 
 from meshd import crypto
@@ -145,3 +146,10 @@ VERSION = Version(
     FROM_S * 1000,
     PLAN._replace(ephemeral=SEALING.ephemeral, scenarios=(_made(0, SPLITS[0]), _made(1, ()), *SCENARIOS[2:])),
 )
+
+
+def forged(share: bytes) -> bytes:
+    """Another share with the same head, and a checksum that is right."""
+    plain = shamir_mnemonic.Share.from_mnemonic(shares.to_words(share))
+    values = vars(plain) | {"value": b"a value that is "}
+    return shares._from_words(shamir_mnemonic.Share(**values).words())

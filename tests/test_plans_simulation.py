@@ -19,7 +19,7 @@ from meshd.statement import CALL
 from tests.simulation.plans import Figures, Plans, Run
 
 BRIEF = Plans()
-SEEDS = range(6)
+SEEDS = range(12)
 
 
 def run(*seeds: int) -> Figures:
@@ -89,7 +89,7 @@ def test_it_notices_a_false_share_that_keeps_the_true_ones_from_opening(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shares, "is_true", lambda channel, seal, share: shares.place(share) is not None)
-    _fails("shares were lost")
+    _fails("shares were lost|they do not agree")
 
 
 def test_it_notices_what_fires_again(monkeypatch: pytest.MonkeyPatch) -> None:

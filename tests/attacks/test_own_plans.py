@@ -19,7 +19,6 @@ from meshd.plans import shares
 from meshd.plans.plan import Version
 from meshd.post import HOUR_MS, KIND_PLAN, KIND_PLAN_ACT
 from meshd.statement import CALL, KEY, SHARE, SIGN_PLAN, STAND_DOWN, Statement
-from tests.attacks.test_plans import forged
 from tests.group_plans import (
     BRIDGE,
     NOON,
@@ -33,6 +32,7 @@ from tests.group_plans import (
 from tests.groups import bring, parsed
 from tests.homes import Home, Table, key
 from tests.hostile_plans import Hostile
+from tests.plan_parts import forged
 from tests.test_inbox import identity
 from tests.test_own_groups import apart, group, line
 from tests.test_vouching import later

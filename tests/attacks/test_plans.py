@@ -14,7 +14,19 @@ from meshd.plans.shares import Combined
 from meshd.post import KIND_PLAN, KIND_PLAN_ACT, KIND_STATEMENT, KIND_TEXT
 from meshd.statement import Statement
 from tests import plan_parts
-from tests.plan_parts import AUTHOR, CHANNEL, DAY, PEOPLE, PLAN, RESPONSE, SECRETS, VERSION, posted, seeded
+from tests.plan_parts import (
+    AUTHOR,
+    CHANNEL,
+    DAY,
+    PEOPLE,
+    PLAN,
+    RESPONSE,
+    SECRETS,
+    VERSION,
+    forged,
+    posted,
+    seeded,
+)
 
 KEY = b"0123456789abcdef"
 NAME = "bridge-closed"
@@ -26,13 +38,6 @@ def made(key: bytes = KEY, needed: int = 3, seed: int = 1) -> tuple[list[bytes],
     commitments = tuple(shares.commitment(CHANNEL, share) for share in split)
     text = locks.seal_response(CHANNEL, NAME, key, RESPONSE)
     return split, Seal(locks.key_hash(CHANNEL, key), text, None, commitments, (), ())
-
-
-def forged(share: bytes) -> bytes:
-    """Another share with the same head, and a checksum that is right."""
-    plain = shamir_mnemonic.Share.from_mnemonic(shares.to_words(share))
-    values = vars(plain) | {"value": b"a value that is "}
-    return shares._from_words(shamir_mnemonic.Share(**values).words())
 
 
 def test_L01_a_share_too_few_gives_nothing_and_any_k_give_the_exact_key() -> None:

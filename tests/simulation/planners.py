@@ -10,7 +10,7 @@ act is in no list of the town, so whatever follows from one shows.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -27,18 +27,11 @@ from meshd.plans.plan import Plan, Version
 from meshd.plans.watch import Fired, Latch, Senses, Watch
 from meshd.post import KIND_PLAN, KIND_PLAN_ACT, Post
 from meshd.statement import KEY, SIGN_PLAN, Statement
+from tests.simulation.meaning import Meaning, Meant
 
 CHANNEL = b"g" * 16
 DAY = 20_500
 SIGNATURE_SIZE = 64
-
-
-class Meant(NamedTuple):
-    """Something that its author really said."""
-
-    who: int  # place among the people
-    ms: int
-    said: Statement
 
 
 class Read(NamedTuple):
@@ -55,21 +48,23 @@ def stretched(phrase: str) -> bytes:
     return sha256(locks.normalise(phrase).encode()).digest()
 
 
-class Town:
+class Town(Meaning):
     """All people, the time, and what was meant."""
 
-    def __init__(self, rng: random.Random, people: int, now_ms: int) -> None:
+    def __init__(
+        self, rng: random.Random, seeds: Iterable[bytes], now_ms: int, channel: bytes = CHANNEL
+    ) -> None:
+        super().__init__()
         self.rng = rng
         self.now_ms = now_ms
-        pairs = sorted(crypto.ed25519_keypair(rng.randbytes(32)) for _ in range(people))
+        self.channel = channel
+        pairs = sorted(map(crypto.ed25519_keypair, seeds))
         self.people = tuple(public for public, _ in pairs)
         self.secrets = [secret for _, secret in pairs]
         self.prekeys = [rng.randbytes(32) for _ in pairs]
-        self.meant: list[Meant] = []
         self.phrases: dict[tuple[bytes, int], str] = {}  # by version and scenario
         self.keys: dict[tuple[bytes, int], bytes] = {}
         self.laptops: list[Laptop] = []  # of the honest
-        self.liars = frozenset[bytes]()
         self.is_missing = False  # whoever the plan would miss
         self.refused = 0
         self.fired: Callable[[Laptop, Version, Fired], None] = lambda laptop, version, fired: None
@@ -93,6 +88,11 @@ class Town:
             self._read[raw] = read if is_signed else None
         return self._read[raw]
 
+    @property
+    def liars(self) -> frozenset[bytes]:
+        """Who is hostile, by identity."""
+        return frozenset(self.people[place] for place in self.hostile)
+
     def attesting(self, side: int) -> frozenset[bytes]:
         """Who attests the dark on one side of a partition: who sees it, and who is bought."""
         return self.liars | {each.identity for each in self.laptops if each.side == side and each.is_dark}
@@ -100,13 +100,6 @@ class Town:
     def silent(self) -> frozenset[bytes]:
         """Who says that somebody is missing: everybody if it is so, and who is bought in any case."""
         return frozenset(self.people) if self.is_missing else self.liars
-
-    def said_by(self, purpose: int, version: Version, *subjects: str, drill: bool = False) -> list[Meant]:
-        """What was meant of a version."""
-        wanted = {
-            Statement(purpose, CHANNEL, version.id, name.encode(), int(drill)) for name in subjects or [""]
-        }
-        return [each for each in self.meant if each.said in wanted]
 
 
 class Laptop:
@@ -118,7 +111,7 @@ class Laptop:
         self.side = 0  # of a partition
         self.is_synced, self.is_dark = True, False
         self.was_dark = False
-        self.sequence = 0
+        self.incarnation, self.sequence = 7, 0
         self.raws: dict[bytes, bytes] = {}  # on disk, as what follows
         self.keys: dict[tuple[bytes, int], bytes] = {}
         self.shares: dict[tuple[bytes, int], bytes] = {}
@@ -215,7 +208,19 @@ class Laptop:
         parents = b"" if sequence == 1 else bytes(32)
         return self.town.sign(
             self.place,
-            Post(1, CHANNEL, b"", self.identity, 7, sequence, parents, ms << 16, kind, keep_until, body),
+            Post(
+                1,
+                self.town.channel,
+                b"",
+                self.identity,
+                self.incarnation,
+                sequence,
+                parents,
+                ms << 16,
+                kind,
+                keep_until,
+                body,
+            ),
         )
 
     def propose(self, plan: Plan, ms: int) -> bytes:
@@ -232,11 +237,13 @@ class Laptop:
         payload: bytes = b"",
         ms: int | None = None,
         sequence: int | None = None,
+        is_false: bool = False,
     ) -> bytes:
-        """An act of our own, as it travels; the town hears what was meant."""
-        said = Statement(purpose, CHANNEL, version.id, subject.encode(), int(drill))
+        """An act of our own, as it travels; the town hears what was meant, unless what it brings is false."""
+        said = Statement(purpose, version.channel, version.id, subject.encode(), int(drill))
         ms = self.now_ms if ms is None else ms
-        self.town.meant.append(Meant(self.place, ms, said))
+        if not is_false:
+            self.town.meant.append(Meant(self.place, ms, said))
         return self.act(
             Act(said, statement.sign(self.town.secrets[self.place], said), payload), version, ms, sequence
         )

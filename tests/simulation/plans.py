@@ -22,12 +22,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from meshd.limits import CALL_SPAN_MS
 from meshd.plans import locks
 from meshd.plans.plan import Version
 from meshd.plans.watch import Fired
 from meshd.statement import CALL, KEY, SHARE, SIGN_PLAN, STAND_DOWN
-from tests.simulation.planners import CHANNEL, Laptop, Meant, Town, stretched
+from tests.simulation.meaning import is_called
+from tests.simulation.planners import CHANNEL, Laptop, Town, stretched
 from tests.simulation.plotters import attack
 from tests.simulation.proposals import (
     BLACKOUT,
@@ -38,6 +38,7 @@ from tests.simulation.proposals import (
     RESPONSE,
     SEALED,
     VOICE,
+    bribed,
     make,
     offices,
     terms,
@@ -92,14 +93,11 @@ class Run:
         self.rng = rng = random.Random(f"plans {seed}")
         self.begin_ms = FROM_S * 1000
         self.end_ms = self.begin_ms + scenario.valid_h * HOUR_MS
-        self.town = town = Town(rng, scenario.nodes, self.begin_ms - 6 * HOUR_MS)
+        seeds = [rng.randbytes(32) for _ in range(scenario.nodes)]
+        self.town = town = Town(rng, seeds, self.begin_ms - 6 * HOUR_MS)
         self.terms = terms(rng, town.people, scenario.valid_h)
-        bought = set[int]()
-        for place in rng.sample(range(scenario.nodes), scenario.nodes):
-            are_few = all(len({place, *bought} & office) < enough for office, enough in offices(self.terms))
-            if len(bought) < scenario.hostile and are_few:
-                bought.add(place)
-        town.liars = frozenset(town.people[place] for place in bought)
+        places = rng.sample(range(scenario.nodes), scenario.nodes)
+        bought = town.hostile = bribed(places, offices(self.terms), scenario.hostile)
         laptops = [Laptop(town, place, rng.randint(-SKEW_MS, SKEW_MS)) for place in range(scenario.nodes)]
         self.hostile = [laptop for laptop in laptops if laptop.place in bought]
         self.honest = town.laptops = [laptop for laptop in laptops if laptop.place not in bought]
@@ -283,32 +281,8 @@ class Run:
 
     def _may_open(self, version: Version, place: int) -> bool:
         """Whether anybody may have the key by now."""
-        released = self._who(SHARE, version, NAMES[place])
-        return bool(self._honest(KEY, version, NAMES[place])) or (
-            len(released) >= self.terms.needed and bool(self._honest(SHARE, version, NAMES[place]))
-        )
-
-    def _who(self, purpose: int, version: Version, *names: str, drill: bool = False) -> set[int]:
-        return {each.who for each in self.town.said_by(purpose, version, *names, drill=drill)}
-
-    def _honest(self, purpose: int, version: Version, *names: str, drill: bool = False) -> list[Meant]:
-        honest = {laptop.place for laptop in self.honest}
-        meant = self.town.said_by(purpose, version, *names, drill=drill)
-        return [each for each in meant if each.who in honest]
-
-    def _is_called(self, meant: list[Meant]) -> bool:
-        """Whether these calls are enough: of so many people, within the span, while the plan is valid."""
-        valid = [
-            each
-            for each in meant
-            if self.begin_ms <= each.ms <= self.end_ms and each.who in self.terms.organisers
-        ]
-        within = [{b.who for b in valid if 0 <= b.ms - a.ms <= CALL_SPAN_MS} for a in valid]
-        return any(len(who) >= self.terms.threshold for who in within)
-
-    def _is_stood_down(self, version: Version, name: str, drill: bool) -> bool:
-        who = self._who(STAND_DOWN, version, name, "", drill=drill)
-        return len(who & set(self.terms.organisers)) >= self.terms.threshold
+        name = NAMES[place]
+        return bool(self.town.honest(KEY, version, name)) or self.town.is_released(version, name)
 
     def _fired(self, laptop: Laptop, version: Version, fired: Fired) -> None:
         """Something fires on an honest laptop: once, and for a reason."""
@@ -317,7 +291,7 @@ class Run:
         assert version.author not in self.town.liars, f"{what} in a version that nobody honest made"
         assert (laptop.place, version.id, fired) not in self.shown, f"{what} twice"
         self.shown.add((laptop.place, version.id, fired))
-        is_called = self._is_called(self.town.said_by(CALL, version, NAMES[place], drill=drill))
+        is_called = self.town.may_fire(version, NAMES[place], drill=drill)
         if drill or place == BRIDGE:
             assert is_called, f"{what} without its cue"
         elif place == VOICE:
@@ -351,23 +325,23 @@ class Run:
         watch, line = laptop.watches[version.id], laptop.arrangement.line(self.plan_id).versions
         successors = [v for v in laptop.arrangement.versions.values() if v.plan.previous == version.id]
         until_ms = min(
-            (each.ms for v in successors for each in self._honest(SIGN_PLAN, v)), default=self.end_ms
+            (each.ms for v in successors for each in self.town.honest(SIGN_PLAN, v)), default=self.end_ms
         )
         for place, name in enumerate(NAMES):
             for drill in (False, True):
                 fired = (place, drill)
                 calls = [
-                    each for each in self._honest(CALL, version, name, drill=drill) if each.ms < until_ms
+                    each for each in self.town.honest(CALL, version, name, drill=drill) if each.ms < until_ms
                 ]
-                if self._is_stood_down(version, name, drill):
+                if self.town.is_stood_down(version, name, drill=drill):
                     is_down = laptop.arrangement.is_stood_down(version, name, is_drill=drill)
                     assert is_down and fired not in watch.stands, f"a stand-down of {name} was lost"
                     self._add(stood_down=laptop is self.honest[0])
-                elif version in line and (drill or place <= VOICE) and self._is_called(calls):
+                elif version in line and (drill or place <= VOICE) and is_called(version, calls):
                     assert fired in watch.fired and fired in watch.stands, f"a call of {name} was lost"
                 else:
                     self._add(withdrawn=fired in watch.fired and fired not in watch.stands)
-        if len({each.who for each in self._honest(SHARE, version, "bridge")}) >= self.terms.needed:
+        if len({each.who for each in self.town.honest(SHARE, version, "bridge")}) >= self.terms.needed:
             right = self.town.keys[version.id, BRIDGE]
             assert laptop.keys.get((version.id, BRIDGE)) == right, "shares were lost"
         for place in SEALED:

@@ -5,7 +5,8 @@ they may say anything in their own name, with any stamp as late as a node takes 
 What they do in their own name is meant, and counts if enough honest people agree; all else must come to nothing.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from meshd.limits import HLC_AHEAD_MS
 from meshd.plans.act import Act
@@ -13,19 +14,26 @@ from meshd.plans.cue import Call
 from meshd.plans.plan import Response, Scenario, Version
 from meshd.post import Post
 from meshd.statement import CALL, KEY, SHARE, SIGN_PLAN, STAND_DOWN, Statement
-from tests.simulation.planners import CHANNEL, Laptop, Town
+from tests.plan_parts import forged
+from tests.simulation.planners import Laptop, Town
 
 HOUR_MS = 3_600_000
 _SPAN_H = 12
+
+
+class Victim(Protocol):
+    """Who can be given a post."""
+
+    def take(self, raw: bytes) -> None: ...
 
 
 class _Plot(NamedTuple):
     """One attack."""
 
     town: Town
-    all_hostile: list[Laptop]
+    all_hostile: Sequence[Laptop]
     enemy: Laptop
-    other: Laptop  # an honest one, besides the victim
+    other: Victim  # an honest one, besides the victim
     version: Version
     name: str  # of a scenario
     drill: bool
@@ -34,18 +42,19 @@ class _Plot(NamedTuple):
 
 def attack(
     town: Town,
-    all_hostile: list[Laptop],
+    all_hostile: Sequence[Laptop],
     enemy: Laptop,
-    victim: Laptop,
-    other: Laptop,
+    victim: Victim,
+    other: Victim,
     names: tuple[str, ...],
+    back_ms: int = _SPAN_H * HOUR_MS,
 ) -> None:
-    """Do one thing, and give it to the victim."""
+    """Do one thing, and give it to the victim; stamps are dated back so far at most."""
     rng = town.rng
     version = rng.choice(list(enemy.arrangement.versions.values()))
-    ms = rng.randint(town.now_ms - _SPAN_H * HOUR_MS, town.now_ms + HLC_AHEAD_MS)
+    ms = rng.randint(town.now_ms - back_ms, town.now_ms + HLC_AHEAD_MS)
     plot = _Plot(town, all_hostile, enemy, other, version, rng.choice(names), rng.random() < 0.5, ms)
-    made = rng.choice((_claims, _claims, _forgeries, _fork, _shares, _shares, _usurp, _again))
+    made = rng.choice((_claims, _claims, _forgeries, _flood, _fork, _shares, _shares, _usurp, _again))
     for raw in made(plot):
         victim.take(raw)
         enemy.take(raw)
@@ -66,7 +75,7 @@ def _claims(plot: _Plot) -> list[bytes]:
 def _forgeries(plot: _Plot) -> list[bytes]:
     """Acts in the names of all organisers; what they signed, with another flag, version or name; a key that is none."""
     town, enemy, version = plot.town, plot.enemy, plot.version
-    wanted = Statement(CALL, CHANNEL, version.id, plot.name.encode(), int(plot.drill))
+    wanted = Statement(CALL, version.channel, version.id, plot.name.encode(), int(plot.drill))
     bare = _post(town, enemy.act(Act(wanted, bytes(64)), version, plot.ms))
     made = []
     for place in version.plan.organisers:
@@ -82,7 +91,22 @@ def _forgeries(plot: _Plot) -> list[bytes]:
             made.append(town.sign(enemy.place, bare._replace(body=post.body)))
         made.append(town.sign(enemy.place, bare._replace(author=town.people[place])))
     false = town.rng.randbytes(16)
-    return [*made, enemy.say(KEY, version, plot.name, payload=false, ms=plot.ms)]
+    return [*made, enemy.say(KEY, version, plot.name, payload=false, ms=plot.ms, is_false=True)]
+
+
+def _flood(plot: _Plot) -> list[bytes]:
+    """Calls and stand-downs of everything, with a signature that is nobody's."""
+    said = [
+        Statement(purpose, each.channel, each.id, scenario.name.encode(), flag)
+        for each in plot.enemy.arrangement.versions.values()
+        for scenario in each.plan.scenarios
+        for purpose in (CALL, STAND_DOWN)
+        for flag in (0, 1)
+    ]
+    return [
+        plot.enemy.act(Act(each, bytes(64)), plot.version, plot.ms)
+        for each in plot.town.rng.sample(said, min(20, len(said)))
+    ]
 
 
 def _fork(plot: _Plot) -> list[bytes]:
@@ -95,18 +119,21 @@ def _fork(plot: _Plot) -> list[bytes]:
 
 
 def _shares(plot: _Plot) -> list[bytes]:
-    """One's own share before anybody asked, one with a bit turned, or one that another steward released."""
+    """One's own share before anybody asked, one with a bit turned, one that was made otherwise and has a checksum that
+    is right, or one that another steward released."""
     rng, enemy = plot.town.rng, plot.enemy
     sealed = [each for each in enemy.arrangement.versions.values() if each.plan.scenarios[0].seal]
     if not sealed:
         return []
     version = rng.choice(sealed)
-    own = enemy.shares.get((version.id, 0), rng.randbytes(25))
-    false = (int.from_bytes(own, "big") ^ 1 << rng.randrange(160)).to_bytes(25, "big")
+    own = enemy.shares.get((version.id, 0))
+    some = own or rng.randbytes(25)
+    turned = (int.from_bytes(some, "big") ^ 1 << rng.randrange(160)).to_bytes(25, "big")
     acts = [read.act for raw in enemy.raws.values() if (read := plot.town.read(raw))]
     lent = [act.payload for act in acts if act and act.statement.purpose == SHARE]
-    given = rng.choice((own, false, false, rng.choice([own, *lent])))
-    return [enemy.say(SHARE, version, version.plan.scenarios[0].name, payload=given, ms=plot.ms)]
+    given = rng.choice((some, turned, forged(own) if own else turned, rng.choice([some, *lent])))
+    name, is_false = version.plan.scenarios[0].name, given != own
+    return [enemy.say(SHARE, version, name, payload=given, ms=plot.ms, is_false=is_false)]
 
 
 def _usurp(plot: _Plot) -> list[bytes]:

@@ -5,6 +5,7 @@ two scenarios are sealed, the first with both locks, the second with a phrase al
 """
 
 import random
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from meshd.plans import locks, parts, shares
@@ -67,6 +68,15 @@ def offices(plan: Plan) -> tuple[tuple[set[int], int], ...]:
         (set(plan.stewards), plan.needed),
         (set(plan.observers), 2),
     )
+
+
+def bribed(places: Iterable[int], offices: Collection[tuple[set[int], int]], most: int) -> frozenset[int]:
+    """Who is hostile: those of these places that come first, and no more than can't do anything together."""
+    bought = set[int]()
+    for place in places:
+        if len(bought) < most and all(len({place, *bought} & some) < enough for some, enough in offices):
+            bought.add(place)
+    return frozenset(bought)
 
 
 def make(town: Town, plan: Plan, author: Laptop, before: Version | None) -> Proposal:
