@@ -71,6 +71,26 @@ def test_absent_parent_is_nobodys_until_it_comes(log: Log, path: Path) -> None:
     again.close()
 
 
+def test_a_fork_of_the_lowest_is_one_too(log: Log) -> None:
+    lowest, after = chain(OAK, 3)[1:]
+    log.insert_many([lowest, after])
+    log.insert_many([entry(OAK, 2, chain(OAK, 1)[0], at_s=50)])
+    assert [row.forked for row in log.after(0, SQUARE, 9)] == [True, False, True]
+    assert log.missing() == []
+
+
+def test_the_chains_in_memory_are_bounded_and_come_back_from_the_file(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshd.store.chains.CHAINS_MAX", 2)
+    for incarnation in range(5, 9):
+        log.insert_many([chain(OAK, 3, incarnation=incarnation)[0]])
+        log.commit()
+        assert len(log._chains._by_name) <= 2
+    log.insert_many([chain(OAK, 3, incarnation=5)[2]])
+    assert log.missing() == [(OAK, SQUARE, 1)]
+
+
 def test_fork_marks_both(log: Log, path: Path) -> None:
     first, second = chain(OAK, 2)
     twin = entry(OAK, 2, first, text="something else")
