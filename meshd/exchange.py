@@ -218,7 +218,7 @@ class Exchange:
         self._spread(fresh, link, now)
         self._announce([other for other in self._outflows if other != link], others, now, fresh=False)
         if receipt:
-            self._outflows[link].announce(receipt, now.mono_ms, fresh=False)
+            self._outflows[link].acknowledge(receipt, now.mono_ms)
         if taken.error is not None:
             raise taken.error
 

@@ -4,7 +4,8 @@ The rule: what is fresh (posted here, received as fresh, or fetched because it w
 goes at once to the eager links (`tree`) and as `have` to the others. What came by reconcile, or because somebody asked,
 is announced to all and never pushed: they may be getting it elsewhere. Every new envelope is also acknowledged with a
 `have` to who gave it. A `have` waits up to ANNOUNCE_MS for others to go with it; one of fresh envelopes only if another
-went less than that ago. Nothing is announced or pushed to a peer that has said meanwhile that it holds it.
+went less than that ago. Nothing is announced or pushed to a peer that has said meanwhile that it holds it; but what was
+given is acknowledged all the same, or who gives it twice (pushed, and because a round asked) would never hear of it.
 
 An announced envelope that is not here has GRAFT_MS to come by itself. Then it is wanted from one of those who announced
 it, and if that one does not give it within ANSWER_MS, from the next.
@@ -52,6 +53,7 @@ class Outflow:
         self.asked: deque[Short] = deque()  # ids whose arrival sequences are not looked up yet
         self.announce_ms: int | None = None  # when something is to be announced
         self._announce: dict[Reference, bool] = {}  # → whether it is fresh
+        self._receipts: list[Reference] = []  # of what the peer gave
         self._announced_ms = mono_ms - ANNOUNCE_MS  # when something was announced last
         self._late: dict[int, Late] = {}  # by source
         self.fetched = Turns()  # late ones that the peer wants, by the first 16 bytes of their ids
@@ -71,7 +73,15 @@ class Outflow:
     def announce(self, references: Iterable[Reference], mono_ms: int, *, fresh: bool) -> None:
         """Tell the peer of these, soon."""
         self._announce.update(dict.fromkeys(references, fresh))
-        due_ms = max(mono_ms, self._announced_ms + ANNOUNCE_MS) if fresh else mono_ms + ANNOUNCE_MS
+        self._tell_at(max(mono_ms, self._announced_ms + ANNOUNCE_MS) if fresh else mono_ms + ANNOUNCE_MS)
+
+    def acknowledge(self, references: Iterable[Reference], mono_ms: int) -> None:
+        """Tell the peer, soon, that these are here which it gave: it may be waiting to hear it, so nothing that it says
+        or gives meanwhile makes that superfluous."""
+        self._receipts += references
+        self._tell_at(mono_ms + ANNOUNCE_MS)
+
+    def _tell_at(self, due_ms: int) -> None:
         if self.announce_ms is None or due_ms < self.announce_ms:
             self.announce_ms = due_ms
 
@@ -80,10 +90,12 @@ class Outflow:
         if self.announce_ms is None or mono_ms < self.announce_ms:
             return [], []
         announce, self._announce, self.announce_ms = self._announce, {}, None
+        receipts, self._receipts = self._receipts, []
         self._announced_ms = mono_ms
-        return [each for each, fresh in announce.items() if fresh], [
-            each for each, fresh in announce.items() if not fresh
-        ]
+        return (
+            [each for each, fresh in announce.items() if fresh],
+            receipts + [each for each, fresh in announce.items() if not fresh],
+        )
 
     def known(self, reference: Reference, mono_ms: int) -> None:
         """The peer has this one: it need not be told of it or given it as fresh."""
