@@ -1,8 +1,10 @@
 """Links over real loopback sockets: every event comes once, in order, and nobody waits for anybody."""
 
 import errno
+import fcntl
 import ipaddress
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +22,7 @@ from meshd.net.link import Links
 from meshd.net.listen import Listeners
 
 pytestmark = pytest.mark.real
+_UNSENT = 0x894B  # SIOCOUTQNSD of Linux
 
 
 class Side:
@@ -80,7 +83,7 @@ async def test_bytes_cross_in_order_and_are_coalesced(pair: tuple[Side, Side, in
 
 
 async def test_more_than_the_kernel_takes_arrives_whole(pair: tuple[Side, Side, int, int]) -> None:
-    """The core fills a quarter of the outbox at every Drained; 16 MiB come through."""
+    """The core fills the outbox up at every Drained; 4 MiB come through."""
     near, far, near_link, _ = pair
     left = 64
 
@@ -97,6 +100,21 @@ async def test_more_than_the_kernel_takes_arrives_whole(pair: tuple[Side, Side, 
     content = await far.received(first + 64 * limits.OUTBOX_FILL_SIZE)
     assert content[first :: limits.OUTBOX_FILL_SIZE] == bytes(range(63, -1, -1))
     assert all(len(event.content) <= limits.READ_SIZE_MAX for event in far.of(BytesReceived))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what is unsent can be asked for on Linux alone")
+async def test_little_waits_in_the_kernel_where_nothing_overtakes_it(
+    pair: tuple[Side, Side, int, int],
+) -> None:
+    near, far, near_link, far_link = pair
+    far.links.rest(far_link, True)
+    near.links.send(near_link, bytes(limits.OUTBOX_SIZE_MAX))
+    near.links.flush()
+    await trio.testing.wait_all_tasks_blocked()
+    unsent = fcntl.ioctl(near.links._links[near_link].sock, _UNSENT, bytes(4))
+    assert 0 < int.from_bytes(unsent, sys.byteorder) < 2 * limits.UNSENT_SIZE
+    far.links.rest(far_link, False)
+    await far.received(limits.OUTBOX_SIZE_MAX)
 
 
 async def test_while_another_link_is_read_less_is_read_at_once(

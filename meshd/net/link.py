@@ -12,10 +12,12 @@ as only one read is ever in progress. A link that rests is not read, so that its
 
 Writing: `send` appends to the link's outbox, and `flush` (once after all effects of an event) hands the
 outboxes to the kernel in as few calls as possible. What the kernel does not take, the link's writer sends
-later. Once the outbox is below OUTBOX_FILL_SIZE the core is told, from the writer's task and not from
-`flush`, so that other links get their turn between two fillings; not for each short message, but when half of
-OUTBOX_FILL_SIZE was appended since it was last told, because it goes by that and not by our outbox. An outbox over
-OUTBOX_SIZE_MAX, or one that does not move for SEND_STALL_MS, closes the link: the core never waits for a peer.
+later. It takes little that it can't send at once (UNSENT_SIZE): nothing overtakes what it has, and over a slow link
+what is urgent would wait behind a megabyte. Once the outbox is below OUTBOX_FILL_SIZE the core is told, from the
+writer's task and not from `flush`, so that other links get their turn between two fillings; not for each short message,
+but when half of OUTBOX_FILL_SIZE was appended since it was last told, because it goes by that and not by our outbox. An
+outbox over OUTBOX_SIZE_MAX, or one that does not move for SEND_STALL_MS, closes the link: the core never waits for a
+peer.
 
 Closing: LinkClosed comes exactly once for every LinkOpened, and after CloseLink no bytes of that link are
 handed on. A close that flushes sends the outbox, then a FIN, and reads until the peer's FIN for at most
@@ -227,6 +229,8 @@ class Links:
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # A cut link that comes back would else wait for TCP's next, ever later, repetition.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limits.UNACKNOWLEDGED_MS)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, limits.UNSENT_SIZE)
         link = _Link(next(self._numbers), sock)
         self._links[link.number] = link
         self._nursery.start_soon(self._serve, link)

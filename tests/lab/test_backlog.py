@@ -4,7 +4,7 @@ Two laptops of one group, one of which organises a plan. While the other is off,
 at last the plan is stood down. When they meet again all that comes has to pass a link of LINK_RATE.
 """
 
-import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -96,30 +96,70 @@ def state(client: Client) -> list[str]:
     return [each["state"] for plan in client.call("plan.list")["plans"] for each in plan["scenarios"]]
 
 
-def test_a_stand_down_does_not_wait_for_a_backlog() -> None:
-    with Lab() as lab:
-        bridge, laptops = lab.together(2)
-        for name, laptop in zip(("oak", "elm"), laptops, strict=True):
+class Couple:
+    """oak, who organises, and elm, whom the link is cut off from."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.bridge, self.laptops = lab.together(2)
+        for name, laptop in zip(("oak", "elm"), self.laptops, strict=True):
             laptop.mesh("init", "--name", name, "--no-passphrase")
             laptop.mesh("up")
-        oak, elm = (Client(laptop.home) for laptop in laptops)
-        wait_until(lambda: len(elm.call("status")["links"]) == 1, PATIENCE_S)
-        found_a_group(oak, elm)
-        laptops[0].mesh("plan", "propose", plan_file(lab.folder), "--group", "kitchen")
-        wait_until(lambda: state(elm) == ["open"], PATIENCE_S)
-        laptops[1].set_link(bridge, up=False)
-        wait_until(lambda: not oak.call("status")["links"], PATIENCE_S)
-        talk(laptops[0], POSTS)
-        laptops[0].mesh("plan", "stand-down", "Saturday", "bridge")
-        laptops[0].limit(bridge, LINK_RATE)
-        laptops[1].set_link(bridge, up=True)
-        wait_until(lambda: len(elm.call("status")["links"]) == 1, PATIENCE_S)
-        begun = time.monotonic()
-        took_s = wait_until(lambda: state(elm) == ["stood-down"], 3 * PATIENCE_S)
-        came = len(elm.call("read", {"channel": "kitchen", "limit": POSTS})["posts"])
-        print(f"stood down {took_s:.1f} s after the link was up, with {came} of {POSTS} posts there")
-        assert came < POSTS / 10 and time.monotonic() - begun < 10
-        missing = elm.call("read", {"channel": "kitchen", "limit": 1})["missing"]
-        print(f"shown as missing meanwhile: {missing}")
-        for laptop in laptops:
+        self.oak, self.elm = (Client(laptop.home) for laptop in self.laptops)
+        self._linked()
+        found_a_group(self.oak, self.elm)
+        self.laptops[0].mesh("plan", "propose", plan_file(lab.folder), "--group", "kitchen")
+        wait_until(lambda: state(self.elm) == ["open"], PATIENCE_S)
+
+    def _linked(self) -> None:
+        wait_until(lambda: len(self.elm.call("status")["links"]) == 1, PATIENCE_S)
+
+    def part(self) -> None:
+        self.laptops[1].set_link(self.bridge, up=False)
+        wait_until(lambda: not self.oak.call("status")["links"], PATIENCE_S)
+
+    def meet(self) -> None:
+        self.laptops[0].limit(self.bridge, LINK_RATE)
+        self.laptops[1].set_link(self.bridge, up=True)
+        self._linked()
+
+    def stand_down(self) -> None:
+        self.laptops[0].mesh("plan", "stand-down", "Saturday", "bridge")
+
+    def hears(self) -> float:
+        """Seconds until elm knows."""
+        return wait_until(lambda: state(self.elm) == ["stood-down"], 3 * PATIENCE_S)
+
+    def here(self) -> int:
+        """How many of oak's posts elm has."""
+        return len(self.elm.call("read", {"channel": "kitchen", "limit": POSTS})["posts"])
+
+
+@pytest.fixture
+def couple() -> Iterator[Couple]:
+    with Lab() as lab:
+        made = Couple(lab)
+        yield made
+        for laptop in made.laptops:
             laptop.mesh("down")
+
+
+def test_a_stand_down_does_not_wait_for_a_backlog(couple: Couple) -> None:
+    couple.part()
+    talk(couple.laptops[0], POSTS)
+    couple.stand_down()
+    couple.meet()
+    took_s, came = couple.hears(), couple.here()
+    print(f"stood down {took_s:.1f} s after the link was up, with {came} of {POSTS} posts there")
+    assert took_s < 10 and came < POSTS / 10
+
+
+def test_one_that_comes_meanwhile_does_not_wait_either(couple: Couple) -> None:
+    couple.part()
+    talk(couple.laptops[0], POSTS)
+    couple.meet()
+    wait_until(lambda: couple.here() > POSTS / 20, PATIENCE_S)
+    before = couple.here()
+    couple.stand_down()
+    took_s, came = couple.hears(), couple.here() - before
+    print(f"stood down {took_s:.1f} s after it was said, with {came} of {POSTS - before} posts in between")
+    assert took_s < 10 and came < POSTS / 10
