@@ -141,13 +141,13 @@ def ready(document: Document) -> Iterator[str]:
         spare = stewards["spare"]
         lost = f"{spare} may be lost" if spare >= 0 else f"{-spare} too few"
         yield f"stewards   {stewards['heard']} of {stewards['total']} heard from within a day: {lost}"
-    yield f"clocks     {document['clocks_off'] or 'none'} far ahead"
+    yield f"clocks     {document['clocks_off'] or 'none'} off"
     if names:
         yield f"not holding it, as far as they said: {_names(names['not_holding'])}"
         if stewards["total"]:
             yield f"stewards not heard from: {_names(names['stewards_not_heard'])}"
         if names["clocks_off"]:
-            yield f"clocks far ahead: {_names(names['clocks_off'])}"
+            yield f"clocks that are off: {_names(names['clocks_off'])}"
 
 
 def opened(document: Document) -> Iterator[str]:

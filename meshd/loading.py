@@ -34,6 +34,6 @@ def load_own(node: "Node", log: Log, now: Now) -> None:
     node.directs = Directs(
         log, author, sealing, groups, entropy=entropy, rng=rng, publish=publish, receipts=node.receipts
     )
-    witness = node.witness = Witness(log, author, groups, node.internet, rng=rng)
+    witness = node.witness = Witness(log, author, groups, (node.internet, node.time), rng=rng)
     node.plans = witness.plans = OwnPlans(log, author, sealing, groups, witness, rng=rng, publish=publish)
     node.plans.fired = partial(firings.tell, node)

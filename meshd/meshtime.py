@@ -50,6 +50,7 @@ class MeshTime:
         """`seen_ms`: the last mesh time that this home is known to have had, 0 for a new one."""
         self._build_ms, self.seen_ms = build_ms, seen_ms
         self._said: OrderedDict[int | bytes, Said] = OrderedDict()
+        self._told: OrderedDict[int | bytes, int] = OrderedDict()  # `Said.ahead_ms`, also of what can't be
         self._jumped = seen_ms > 0 and now.wall_ms - seen_ms > JUMP_MS
         self._machine = now
         self._ahead_ms = now.wall_ms - now.mono_ms
@@ -64,6 +65,10 @@ class MeshTime:
 
     def heard(self, source: int | bytes, hour: int, mono_ms: int, *, is_contact: bool = False) -> None:
         """A hello told its hour. `source` is its link, or the identity of a contact: the last word of each counts."""
+        self._told.pop(source, None)
+        self._told[source] = hour * HOUR_MS - mono_ms
+        if len(self._told) > HELLOS_MAX:
+            self._told.popitem(last=False)
         if not self._is_possible(hour * HOUR_MS):
             return  # a node that does not know the time says 0; one that is wrong helps nobody
         self._said.pop(source, None)
@@ -74,11 +79,18 @@ class MeshTime:
 
     def recognised(self, link: int, identity: bytes) -> None:
         """The hello of this link was that of a contact."""
+        if link in self._told:
+            self._told[identity] = self._told.pop(link)
         said = self._said.pop(link, None)
         if said is not None:
             self._said.pop(identity, None)
             self._said[identity] = said._replace(is_contact=True)
             self._weighed_ms = None
+
+    def is_off(self, contact: bytes, now: Now) -> bool:
+        """Whether the last hello of a contact, of those met lately, told another hour than mesh time, or none."""
+        told = self._told.get(contact)
+        return told is not None and not _agree(told, now.wall_ms - now.mono_ms)
 
     def confirm(self) -> None:
         """The user says that this machine's clock is right. CallerError(refused) if it can't be."""

@@ -157,7 +157,7 @@ class Planning:
             ready["names"] = {
                 "not_holding": told.persons(who for who in version.plan.people if who not in holders),
                 "stewards_not_heard": told.persons(who for who in stewards if who not in heard),
-                "clocks_off": told.persons(sorted(told.witness.clocks_off(version))),
+                "clocks_off": told.persons(sorted(told.witness.clocks_off(version, now))),
             }
         return ready
 

@@ -18,6 +18,7 @@ asks for. All of it is statements that say nothing else, kept for a day, after w
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from meshd import statement
@@ -39,6 +40,7 @@ from meshd.limits import (
     SILENT_DELAY_MS,
     WITNESS_KEEP_HOURS,
 )
+from meshd.meshtime import MeshTime
 from meshd.own_group import OwnGroup
 from meshd.own_groups import OwnGroups
 from meshd.plans import cue as cues
@@ -86,9 +88,16 @@ class Witness:
     """Says what is ours to say, and tells what follows from what others said. `plans` is set once it is there."""
 
     def __init__(
-        self, log: Log, author: Author, groups: OwnGroups, internet: Internet, *, rng: random.Random
+        self,
+        log: Log,
+        author: Author,
+        groups: OwnGroups,
+        seen: tuple[Internet, MeshTime],
+        *,
+        rng: random.Random,
     ) -> None:
-        self._said, self._author, self._groups, self._internet = log.said, author, groups, internet
+        self._said, self._author, self._groups = log.said, author, groups
+        self._internet, self._time = seen
         self.plans: Plans | None = None
         self._testimony = Testimony(log.said, groups)
         self.heard_ms = self._testimony.heard_ms
@@ -164,10 +173,11 @@ class Witness:
             if who == self._author.public or self.heard_ms(version.channel, who) >= since_ms
         )
 
-    def clocks_off(self, version: Version) -> frozenset[bytes]:
-        """Those of a version's people whose newest post was stamped far ahead of our time when it came. Who is behind
-        can't be told from who was far away."""
-        return frozenset(who for who in version.plan.people if self._testimony.is_ahead(version.channel, who))
+    def clocks_off(self, version: Version, now: Now) -> frozenset[bytes]:
+        """Those of a version's people whose newest post was stamped far ahead of our time when it came, and contacts
+        who had another hour, or none, when we met: a post tells not who is behind from who was far away."""
+        is_ahead, is_off = partial(self._testimony.is_ahead, version.channel), self._time.is_off
+        return frozenset(who for who in version.plan.people if is_ahead(who) or is_off(who, now))
 
     def readiness(self, version: Version, now: Now) -> dict[str, object]:
         """What `plan ready` answers, in numbers. `spare`: how many stewards may be lost; below 0, how many lack."""
@@ -176,7 +186,7 @@ class Witness:
         return {
             "holders": len(self.holders(version)),
             "stewards": {"heard": heard, "total": len(stewards), "spare": heard - version.plan.needed},
-            "clocks_off": len(self.clocks_off(version)),
+            "clocks_off": len(self.clocks_off(version, now)),
         }
 
     def is_frozen(self, own: OwnGroup, now: Now) -> bool:

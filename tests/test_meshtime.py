@@ -171,3 +171,15 @@ def test_whatever_happens_the_last_time_seen_never_goes_back_and_is_possible(
         seen_ms = time.seen_ms
         if read.synced:
             assert BUILD_MS <= read.wall_ms < BUILD_MS + POSSIBLE_MS
+
+
+def test_which_contact_has_another_hour_or_none_is_known() -> None:
+    now = Now(5, WALL_MS)
+    time = MeshTime(now, 0)
+    for link, hour in enumerate((HOUR, HOUR - 1, HOUR + 1, HOUR - 3, HOUR + 3, 0)):
+        time.heard(link, hour, now.mono_ms)
+        time.recognised(link, bytes([link]) * 32)
+    assert [time.is_off(bytes([link]) * 32, now) for link in range(7)] == [False] * 3 + [True] * 3 + [False]
+    for link in range(7, 7 + HELLOS_MAX):
+        time.heard(link, 0, now.mono_ms)
+    assert not time.is_off(bytes([5]) * 32, now)

@@ -14,6 +14,7 @@ from meshd.statement import HOLD, LOOKED, SILENT
 from tests.homes import Home, Table
 from tests.test_inbox import identity
 from tests.test_own_groups import apart, group, line
+from tests.wire import WALL_MS
 from tests.witnesses import (
     Arranged,
     arrange,
@@ -395,4 +396,18 @@ def test_a_clock_that_is_ahead_is_told(table: Table) -> None:
     elm.skew_ms = 10 * MINUTE_MS
     elm.post("bread", channel="kitchen")
     table.run(1000)
-    assert witness(oak).clocks_off(made) == {identity(elm)}
+    assert witness(oak).clocks_off(made, table.now()) == {identity(elm)}
+
+
+@pytest.mark.parametrize("off_ms", [-WALL_MS, -3 * HOUR_MS, 3 * HOUR_MS])
+def test_a_clock_that_is_off_is_told_by_its_hello(table: Table, off_ms: int) -> None:
+    homes = oak, elm, _ = group(table, 3)
+    made = arrange(homes, Call())
+    for skew_ms, found in ((off_ms, {identity(elm)}), (0, set[bytes]())):
+        apart(table, *homes)
+        elm.skew_ms = skew_ms
+        elm.stop()
+        elm.start()
+        line(table, homes)
+        table.run(1000)
+        assert witness(oak).clocks_off(made, table.now()) == found
