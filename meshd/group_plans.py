@@ -27,7 +27,7 @@ from meshd.limits import (
     ACTS_EACH_MAX,
     HEAL_EACH_MS,
     NEWCOMERS_MS,
-    REFUSED_MAX,
+    REFUSED_EACH_MAX,
     UPKEEP_EACH_MS,
     VERSIONS_EACH_MAX,
     VERSIONS_STRANGERS_MAX,
@@ -184,7 +184,11 @@ class GroupPlans:
         purpose, about, subject = act.statement.purpose, act.statement.about, act.statement.subject.decode()
         version = self.arrangement.versions.get(about)
         is_there = version is not None and (not subject or version.plan.scenario(subject) is not None)
-        if is_there and purpose in (CALL, STAND_DOWN) and len(self.refused) < REFUSED_MAX:
+        if not is_there or purpose not in (CALL, STAND_DOWN):
+            return
+        members = self.own.group.dag.membership().members
+        whose = {author} if author in members else {who for _, who in self.refused if who not in members}
+        if sum(who in whose for _, who in self.refused) < REFUSED_EACH_MAX:
             self.refused.add((act.statement, author))
 
     def _was_in(self, identity: bytes) -> bool:

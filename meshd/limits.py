@@ -147,8 +147,8 @@ CALLS_EACH_MAX = 16  # calls of one scenario that one organiser is heard with, t
 VERSIONS_EACH_MAX = 32  # versions by one author in one group: more is somebody who fills our disk
 VERSIONS_STRANGERS_MAX = 32  # … and by all together who are in no epoch that is known here
 ACTS_EACH_MAX = 1024  # acts by one author in one group: 32 scenarios called and stood down sixteen times
-REFUSED_MAX = (
-    256  # cues of one group that did not count and are shown with who tried: their memory is bounded
+REFUSED_EACH_MAX = (
+    32  # refused cues of one member, or of all who are none, that are shown: nobody hides others'
 )
 PASS_KEY_EACH_MS = (
     200  # times callers: the longest wait before one of them passes on the key of what was called

@@ -1,5 +1,6 @@
 """Plans under attack, as their users are told of it."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,16 @@ from meshd import group_plans
 from meshd.errors import CallerError, Code
 from meshd.plans import act as acts
 from meshd.plans import shares
+from meshd.plans.act import Act
 from meshd.plans.plan import SHARE_SIZE, keep_until
 from meshd.post import KIND_PLAN_ACT
-from meshd.statement import CALL, SHARE, STAND_DOWN
+from meshd.statement import CALL, SHARE, STAND_DOWN, Statement
 from tests.group_plans import go_on, plans_of
 from tests.groups import bring
 from tests.homes import Home, Table
 from tests.hostile_plans import Hostile
 from tests.planners import PHRASES, file, open_, propose, say, shown
+from tests.test_inbox import identity
 from tests.test_own_groups import group
 
 
@@ -131,12 +134,28 @@ def test_L05_what_is_no_cue_of_the_plan_is_not_remembered_and_cues_only_so_many(
 ) -> None:
     oak, _, ash, fir = homes
     (version,) = plans_of(oak).versions()
-    monkeypatch.setattr(group_plans, "REFUSED_MAX", 1)
+    monkeypatch.setattr(group_plans, "REFUSED_EACH_MAX", 1)
     share = Hostile(oak).act(version, SHARE, "bridge", bytes(SHARE_SIZE))  # who is no steward
     bring(fir, share, Hostile(ash).act(version, CALL, "nowhere"))
     assert plans_of(fir).refused(version) == [] and shown(fir, "bridge")["remarks"] == []
     bring(fir, *(Hostile(ash).act(version, purpose, "bridge") for purpose in (CALL, STAND_DOWN)))
     assert [said.purpose for said, _ in plans_of(fir).refused(version)] == [CALL]
+
+
+def test_L05_who_has_many_cues_refused_hides_nobody_elses(
+    homes: list[Home], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oak, _, ash, fir = homes
+    (version,) = plans_of(oak).versions()
+    known = plans_of(ash)._held.of(version)
+    monkeypatch.setattr(group_plans, "REFUSED_EACH_MAX", 2)
+    strangers = [bytes([number]) * 32 for number in range(3)]
+    for author in (identity(fir), *strangers, identity(oak)):
+        for purpose, is_drill in ((CALL, 0), (CALL, 1), (STAND_DOWN, 0)):
+            said = Statement(purpose, version.channel, version.id, b"bridge", is_drill)
+            known.note_refused(Act(said, bytes(64), b""), author)
+    found = Counter(author for _, author in known.refused)
+    assert found == {identity(fir): 2, identity(oak): 2, strangers[0]: 2}
 
 
 def test_I02_a_plan_that_is_called_like_the_id_of_another_is_not_taken_for_it(homes: list[Home]) -> None:
