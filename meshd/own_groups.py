@@ -296,6 +296,11 @@ class OwnGroups:
             if own.channel in self.groups and own.is_in and own.ask_ms <= now.wall_ms:
                 self._do_duties(own, now)
 
+    def look_again(self) -> None:
+        """Something that duties hang on has changed."""
+        for own in self.groups.values():
+            own.ask_ms = 0
+
     def _do_duties(self, own: OwnGroup, now: Now) -> None:
         hour = now.wall_ms // HOUR_MS
         living = {id: expiry for id, expiry in own.expiries.items() if own.ends[id] > hour}

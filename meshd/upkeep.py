@@ -55,7 +55,9 @@ class Upkeep:
             self._plans.go_on(now)
         self._indexing.go_on(now)
         self._internet.go_on(now)
-        if self._internet.remembered != self._carry.internet():
+        if self._internet.remembered != (before := self._carry.internet()):
+            if before.dark_ms and not self._internet.remembered.dark_ms and self._groups is not None:
+                self._groups.look_again()  # at who was not added in the dark
             self._carry.note_internet(self._internet.remembered)
         if self._time.seen_ms - self._carry.seen_ms() >= SEEN_MS:
             self.note_time()
