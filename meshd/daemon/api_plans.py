@@ -140,8 +140,7 @@ class _Ready(TypedDict):
 
 
 class Ready(_Ready, total=False):
-    """How many hold the version that stands; stewards; how many clocks are off, as far as was seen. `names` is
-    for organisers."""
+    """How many hold the version that stands; stewards; clocks seen to be off. `names` is for organisers."""
 
     names: Names
 
