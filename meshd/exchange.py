@@ -237,6 +237,8 @@ class Exchange:
             by_link.setdefault(link, []).append(short)
         for link, ids in by_link.items():
             asked = self._want(link, ids, ANNOUNCED_MAX, now.mono_ms + ANSWER_MS, now)
+            left = set(ids).difference(asked)  # too much is awaited of this link already, or it was untimely
+            self._announced.again([short for short in ids if short in left], now.mono_ms)
             fresh = any(map(self._announced.is_fresh, asked)) and self.ingress.may_push(link, now)
             if fresh and self.tree.graft(link):
                 self._send(link, Push(1))

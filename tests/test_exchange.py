@@ -11,6 +11,7 @@ from meshd.events import BytesReceived
 from meshd.ids import key_reference
 from meshd.limits import (
     ANNOUNCE_MS,
+    ANNOUNCED_MAX,
     ANSWER_MS,
     GIVE_SIZE_MAX,
     GRAFT_MS,
@@ -91,6 +92,20 @@ def test_an_announced_envelope_is_wanted_unless_it_is_here(table: Table) -> None
     assert giver.heard(msg.Want) == []
     table.run(1)
     assert giver.heard(msg.Want) == [msg.Want(key(said(2))[8:24])]
+
+
+def test_what_one_link_may_not_be_asked_for_is_asked_of_another_or_forgotten(table: Table) -> None:
+    oak = table.home()
+    full, other = (stranger(oak, seed) for seed in (1, 2))
+    exchange = oak.node.exchange
+    many = [number.to_bytes(16, "big") for number in range(ANNOUNCED_MAX)]
+    exchange._wanted.ask(many, full.home_link, ANNOUNCED_MAX, table.now().mono_ms + 60_000)
+    other.say(msg.Have(0, key_reference(key(said(1)))))
+    full.say(msg.Have(msg.LATE, key_reference(key(said(1))) + key_reference(key(said(2)))))
+    assert full.heard(msg.Want) == [] and other.heard(msg.Want) == [msg.Want(key(said(1))[8:24])]
+    other.give(said(1))
+    table.settle()
+    assert exchange._announced._who == {}
 
 
 def test_what_is_wanted_is_given_in_the_order_of_its_arrival_and_the_rest_is_gone(table: Table) -> None:
