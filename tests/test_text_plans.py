@@ -63,13 +63,13 @@ def test_who_proposes_is_told_the_phrases_and_who_reads_it_what_to_do() -> None:
 @pytest.mark.parametrize(("spare", "said"), [(1, "1 may be lost"), (0, "0 may be lost"), (-2, "2 too few")])
 def test_readiness_says_how_many_may_be_lost(spare: int, said: str) -> None:
     ready = {"holders": 7, "stewards": {"heard": 4, "total": 5, "spare": spare}, "clocks_off": 0}
-    held = ["held by    7", f"stewards   4 of 5 heard from within a day: {said}", "clocks     none far ahead"]
+    held = ["held by    7", f"stewards   4 of 5 heard from within a day: {said}", "clocks     none off"]
     assert plain(text_plans.ready(ready)) == held
     names = {"not_holding": [], "stewards_not_heard": [FERN], "clocks_off": []}
     told = ["not holding it, as far as they said: nobody", "stewards not heard from: fern"]
     assert plain(text_plans.ready({**ready, "names": names})) == held + told
     off = {**ready, "clocks_off": 1, "names": {**names, "clocks_off": [OAK]}}
-    assert plain(text_plans.ready(off))[2:] == ["clocks     1 far ahead", *told, "clocks far ahead: oak"]
+    assert plain(text_plans.ready(off))[2:] == ["clocks     1 off", *told, "clocks that are off: oak"]
     none = {**ready, "stewards": {"heard": 0, "total": 0, "spare": 0}, "names": names}
     assert plain(text_plans.ready(none)) == [held[0], held[2], told[0]]
 
