@@ -264,7 +264,9 @@ class Exchange:
         initiator = Initiator(self._keyset, floor_hour, RECONCILE_FRAME_SIZE)
         jittered = not self._rng.randrange(JITTERED_ROUND_OF)
         opening = initiator.initiate(self._rng) if jittered else initiator.probe()
-        self._ask(link, self.rounds.begin(link, floor_hour, now.mono_ms), floor_hour, opening)
+        begun = self.rounds.begin(link, floor_hour, now.mono_ms)
+        begun.unheld = self.receipts.unheld(floor_hour)
+        self._ask(link, begun.number, floor_hour, opening)
 
     def _on_the_way(self, link: int) -> bool:
         return self._outflows[link].owing() or bool(self._wanted.count(link))
@@ -293,8 +295,12 @@ class Exchange:
         found = Initiator(self._keyset, current.floor_hour, RECONCILE_FRAME_SIZE).receive(answer.payload)
         self._found(link, found, now)
         current.found([key[8:] for key in found.have] + found.need)
+        for key in found.have:
+            current.unheld.pop(key_reference(key), None)
         if found.reply is None:
             self.rounds.ended(link, now.mono_ms)
+            for reference in current.unheld:
+                self._held_by(link, reference, now)
         else:
             self.rounds.stepped(link, now.mono_ms)
             self._ask(link, answer.round, current.floor_hour, found.reply)
@@ -369,7 +375,7 @@ class Exchange:
 
     def posted(self, new: list[tuple[int, bytes]], now: Now) -> None:
         """Spread posts of our own (arrival sequence, key), and count who holds them."""
-        self.receipts.follow(key for _, key in new)
+        self.receipts.posted([key for _, key in new])
         self._spread([(sequence, key_reference(key)) for sequence, key in new], OWN, now)
 
     def _spread(self, new: list[tuple[int, bytes]], giver: int, now: Now) -> None:

@@ -17,6 +17,7 @@ from meshd.limits import (
     GRAFT_MS,
     OUTBOX_FILL_SIZE,
     OUTBOX_SIZE_MAX,
+    RECONCILE_IDLE_MS,
     RECONCILE_JITTER_MS,
 )
 from meshd.post import Text, encode_text
@@ -167,6 +168,41 @@ def test_a_post_that_waits_to_be_held_is_answered_by_the_first_receipt(table: Ta
     table.run(ANNOUNCE_MS)
     result = oak.replies[number].result
     assert result is not None and result["state"] == "held"
+
+
+def test_a_post_whose_receipt_went_with_its_link_is_found_held_by_a_round(table: Table) -> None:
+    oak, elm = table.home(), table.home()
+    link, _ = table.link(elm, oak)
+    table.run(1000)
+    number = elm.command("post", channel="plaza", text="hello", wait="held", timeout=600)
+    table.settle()
+    table.cut(elm, link)
+    table.settle()
+    assert "hello" in oak.texts() and number not in elm.replies
+    for _ in range(2):
+        link, _ = table.link(elm, oak)
+        table.run(2 * RECONCILE_IDLE_MS)
+        assert number in elm.replies
+        assert elm.ask("read", limit=1)["posts"][-1]["held_by"] == {"contacts": 0, "others": 1}
+        table.cut(elm, link)
+
+
+@pytest.mark.parametrize("holds", (True, False))
+def test_what_a_round_finds_the_peer_to_lack_is_not_held_by_it(table: Table, holds: bool) -> None:
+    oak = table.home()
+    number = oak.command("post", channel="plaza", text="hello", wait="held", timeout=600)
+    table.settle()
+    theirs = KeySet([key(raw) for raw in oak.raws()] if holds else [])
+    other = Stranger(oak, greeting=[hello(), msg.Tags(bytes(msg.TAGS_SIZE))])
+    table.run(RECONCILE_JITTER_MS)
+    asked = [each for each in other.heard(msg.Reconcile) if not each.answer]
+    while asked:
+        question = asked.pop()
+        other.got.clear()
+        answer = respond(theirs, question.floor_hour, question.payload, 2**20)
+        other.say(msg.Reconcile(1, question.round, question.floor_hour, len(theirs), answer))
+        asked = [each for each in other.heard(msg.Reconcile) if not each.answer]
+    assert (number in oak.replies) == holds
 
 
 def test_what_is_given_twice_is_acknowledged_all_the_same(table: Table) -> None:

@@ -114,7 +114,7 @@ def test_what_goes_ahead_waits_like_the_rest_until_all_is_found(carry: Carry) ->
     host = Host(carry, 1)
     numbered(host, 3)
     host.giving.ahead = lambda link: ({bytes(16)},)
-    number = host.rounds.begin(1, 0, 0)
+    number = host.rounds.begin(1, 0, 0).number
     host.giving.outflows[1].ask(shorts([0]))
     host.giving.tick(NOW, all_heard=True)
     assert given_numbers(host.fill()) == [] and host.giving.has_for(1)

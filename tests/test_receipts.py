@@ -66,3 +66,24 @@ def test_links_that_came_and_went_leave_nothing_behind() -> None:
         assert len(receipts.take_held()) == 50
         receipts.closed(link)
     assert lengths(receipts) == before
+
+
+def test_who_a_round_may_find_holding_a_post_is_asked_only_of_what_was_made_here_and_nobody_holds() -> None:
+    former, held, late, new = *keys(3), *keys(1, HOUR + 1)
+    receipts = Receipts(KeySet([former, held, late, new]))
+    receipts.follow([former])
+    receipts.posted([held, late, new])
+    receipts.held_by(1, key_reference(held))
+    assert list(receipts.unheld(HOUR)) == [key_reference(late), key_reference(new)]
+    assert list(receipts.unheld(HOUR + 1)) == [key_reference(new)]
+    assert receipts.unheld(2**64 - 1) == {}, "a peer may say any floor"
+    receipts.closed(1)
+    assert key_reference(held) not in receipts.unheld(0), "each new link to that peer would count"
+
+
+def test_of_what_nobody_holds_no_more_is_remembered_than_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshd.proto.receipts.HELD_POSTS_MAX", 3)
+    own = keys(5)
+    receipts = Receipts(KeySet(own))
+    receipts.posted(own)
+    assert list(receipts.unheld(0)) == [key_reference(key) for key in own[2:]]

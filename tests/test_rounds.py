@@ -31,7 +31,7 @@ def rounds() -> Rounds:
 
 def run_one(rounds: Rounds, link: int, mono_ms: int, *found: bytes) -> None:
     """A round of ours with this link, which found these."""
-    number = rounds.begin(link, 500_000, mono_ms)
+    number = rounds.begin(link, 500_000, mono_ms).number
     current = rounds.current(link, number)
     assert current is not None
     current.found(found)
@@ -106,7 +106,7 @@ def test_a_link_that_came_back_is_not_left_alone(rounds: Rounds) -> None:
 def test_a_link_has_one_round_at_a_time_and_a_stalled_one_is_given_up(rounds: Rounds) -> None:
     rounds.opened(1, ask=True, mono_ms=0)
     rounds.due(RECONCILE_JITTER_MS)
-    number = rounds.begin(1, 500_000, 100)
+    number = rounds.begin(1, 500_000, 100).number
     rounds.all_due(100)
     assert rounds.due(100) == [] and rounds.is_open(1)
     rounds.stepped(1, 20_000)
@@ -164,7 +164,7 @@ def test_a_link_is_left_alone_for_what_it_repeats_and_no_longer(
 ) -> None:
     rounds.opened(1, ask=False, mono_ms=0)
     for times in range(2):
-        number = rounds.begin(1, 500_000, 0)
+        number = rounds.begin(1, 500_000, 0).number
         current = rounds.current(1, number)
         assert current is not None
         current.count = count
@@ -181,7 +181,7 @@ def test_a_link_is_left_alone_for_what_it_repeats_and_no_longer(
 def test_an_answer_belongs_to_its_round_and_link(rounds: Rounds) -> None:
     rounds.opened(1, ask=False, mono_ms=0)
     rounds.opened(2, ask=False, mono_ms=0)
-    number = rounds.begin(1, 500_000, 0)
+    number = rounds.begin(1, 500_000, 0).number
     assert rounds.current(1, number + 1) is None
     assert rounds.current(2, number) is None
     assert rounds.current(1, number) is not None

@@ -19,7 +19,7 @@ At most one round of our own is open with a link; one that stalls for ROUND_MS i
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from meshd.limits import (
     RECONCILE_IDLE_MS,
@@ -45,6 +45,7 @@ class Round:
     deadline_ms: int
     count: int = 0  # of what it found
     total: int = 0  # of the beginnings of the ids of that, to tell it from what another round found
+    unheld: dict[bytes, None] = field(default_factory=dict)  # own posts that the peer may hold (`receipts`)
 
     def found(self, ids: Iterable[bytes]) -> None:
         """It found these."""
@@ -125,11 +126,11 @@ class Rounds:
         """A round that is due must wait until what is on the way has come."""
         self._links[link] = mono_ms + TAKING_IN_MS
 
-    def begin(self, link: int, floor_hour: int, mono_ms: int) -> int:
-        """A round with this link begins; its number."""
+    def begin(self, link: int, floor_hour: int, mono_ms: int) -> Round:
+        """A round with this link begins."""
         self._number += 1
-        self._open[link] = Round(self._number, floor_hour, mono_ms + ROUND_MS)
-        return self._number
+        begun = self._open[link] = Round(self._number, floor_hour, mono_ms + ROUND_MS)
+        return begun
 
     def current(self, link: int, number: int) -> Round | None:
         """The open round that an answer belongs to; None for an answer to nothing we asked."""
