@@ -187,6 +187,7 @@ class Exchange:
                 self.tree.brought(link)
             case Push():
                 self.tree.silence(link)
+                self._outflows[link].push_is_lost()
 
     def _take(self, link: int, given: Given, now: Now) -> None:
         """Take in what a link gave, and pass it on."""
@@ -257,7 +258,8 @@ class Exchange:
 
     def _begin(self, link: int, now: Now) -> None:
         """Ask a link whether our sets differ; not while envelopes are still on their way to it or from it."""
-        if self._on_the_way(link) or self.rounds.is_taking_in(now.mono_ms):
+        waits = self._on_the_way(link) or self.giving.has_no_room(link, now)
+        if waits or self.rounds.is_taking_in(now.mono_ms):
             self.rounds.postpone(link, now.mono_ms)
             return
         floor_hour = max(self.floor_hour(now), self._floors[link])

@@ -86,6 +86,13 @@ class Giving:
             outflow.announce_ms is not None or bool(outflow.fresh) or outflow.owing()
         )
 
+    def has_no_room(self, link: int, now: Now) -> bool:
+        """Whether something that may be pushed to a link waits all the same."""
+        return self.outflows[link].next_push(self._parts(), now.mono_ms) is not None
+
+    def _parts(self) -> int:
+        return max(len(self.outflows) - 1, 1)
+
     def fill(self, link: int, now: Now) -> bool:
         """Send something to a link that has room; False if there is nothing to send now."""
         outflow = self.outflows.get(link)
@@ -99,15 +106,16 @@ class Giving:
             return True
         if outflow.fetched:
             fetched = outflow.fetched.first(_FETCHED_BATCH)
-            left = set(self._give(link, sorted(sequence for _, sequence in fetched)))
+            left = set(self._give(link, sorted(sequence for _, sequence in fetched), now))
             for reference, sequence in fetched:
                 if sequence not in left:
                     outflow.fetched.discard(reference)
+                    outflow.went(sequence, now.mono_ms)
             return True
         # A round of several steps finds what is lacking bit by bit: its order is known when the round is through.
         found_all = not outflow.asked and not self._rounds.is_open(link)
         if found_all and (owed := outflow.next_owed(_BATCH)):
-            outflow.gave(len(owed) - len(self._give(link, owed)))
+            outflow.gave(len(owed) - len(self._give(link, owed, now)))
             return True
         return False
 
@@ -115,7 +123,7 @@ class Giving:
         """Give the next fresh ones unasked, as many as the rate allows; False if it allows none."""
         fitting: list[bytes] = []
         size = 0
-        parts = max(len(self.outflows) - 1, 1)
+        parts = self._parts()
         while (source := outflow.next_push(parts, now.mono_ms)) is not None:
             _, sequence = outflow.fresh.peek(source)
             read = self._carry.read([sequence])  # one by one, as they are few: the rate sees to that
@@ -128,6 +136,7 @@ class Giving:
                 break
             outflow.fresh.take(source, len(raw))
             if raw:
+                outflow.went(sequence, now.mono_ms)
                 fitting.append(raw)
                 size += len(raw) + 2
         if fitting:
@@ -145,15 +154,16 @@ class Giving:
             self._send(link, Have(LATE, piece))
         return bool(late)
 
-    def _give(self, link: int, sequences: list[int]) -> list[int]:
-        """Send what fits into one give, in this order; returns the sequences that did not. What carry lacks by now is
-        left out."""
+    def _give(self, link: int, sequences: list[int], now: Now) -> list[int]:
+        """Send what fits into one give, in this order; returns the sequences that did not. What carry lacks by now, or
+        went on its first way meanwhile, is left out."""
+        outflow = self.outflows[link]
         fitting: list[bytes] = []
         left: list[int] = []
         size = 0
         bodies = dict(self._carry.read(sequences))
         for place, sequence in enumerate(sequences):
-            if (raw := bodies.get(sequence)) is None:
+            if (raw := bodies.get(sequence)) is None or outflow.is_under_way(sequence, now.mono_ms):
                 continue
             size += len(raw) + 2
             if fitting and size > GIVE_SIZE_MAX:

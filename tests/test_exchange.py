@@ -24,7 +24,6 @@ from meshd.post import Text, encode_text
 from meshd.proto import message as msg
 from meshd.proto.keyset import KeySet
 from meshd.proto.reconcile import Initiator, respond
-from meshd.proto.session import State
 from tests.homes import PLAZA, Home, Stranger, Table, key
 from tests.wire import HOUR, WALL_MS, Author, hello
 
@@ -213,26 +212,6 @@ def test_what_is_given_twice_is_acknowledged_all_the_same(table: Table) -> None:
     giver.say(msg.Have(0, key_reference(key(said(1)))))
     table.run(ANNOUNCE_MS)
     assert giver.got == [msg.Have(0, key_reference(key(said(1))))]
-
-
-def test_a_post_that_is_pushed_and_asked_for_in_one_moment_is_answered(table: Table) -> None:
-    """Its author was busy, and reads the hello and the first question of a round at once: the answer goes out, and
-    the push behind it, so that the post is wanted when it comes and is given again."""
-    oak, elm = table.home(), table.home()
-    oak.post("whoever has more asks")
-    link, _ = table.link(elm, oak)
-    while elm.node.sessions[link].state is not State.GREETING:
-        table.settle_for(1)
-    number = elm.command("post", channel="plaza", text="hello", wait="held", timeout=5)
-    arrived = bytearray()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(elm, "receive", lambda link, content: arrived.extend(content))
-        table.run(RECONCILE_JITTER_MS)
-    elm.receive(link, bytes(arrived))
-    table.run(ANNOUNCE_MS)
-    assert elm.node.exchange.sent == 2 and "hello" in oak.texts()
-    result = elm.replies[number].result
-    assert result is not None and result["state"] == "held"
 
 
 # --- rounds ---

@@ -3,7 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, NAMED_AT_ONCE, OWED_MAX
+from meshd.limits import (
+    ANNOUNCE_MS,
+    ANNOUNCED_MAX,
+    ANSWER_MS,
+    GRAFT_MS,
+    LATE_MAX,
+    NAMED_AT_ONCE,
+    OWED_MAX,
+    WANTED_MS,
+)
 from meshd.proto.fair import OWN
 from meshd.proto.gossip import RANKS, Announced, Outflow, Wanted
 from meshd.proto.message import FRESH, LATE
@@ -264,6 +273,17 @@ def test_late_ones_that_are_wanted_wait_behind_nothing_that_must_be_looked_up() 
     outflow.want([ids(5)[3], A, ids(5)[1]], 0)
     assert sorted(sequence for _, sequence in outflow.fetched.first(9)) == [1, 3]
     assert list(outflow.asked) == [A]
+
+
+def test_what_went_is_under_way_until_the_peer_has_it_or_would_ask_again() -> None:
+    outflow = Outflow(0)
+    late(outflow, 2)
+    for sequence in (0, 1):
+        outflow.went(sequence, 0)
+    assert outflow.is_under_way(0, 30) and not outflow.is_under_way(2, 30)
+    outflow.known(bytes(4) + ids(1)[0], 30)
+    assert not outflow.is_under_way(0, 30) and outflow.is_under_way(1, WANTED_MS - 1)
+    assert not outflow.is_under_way(1, WANTED_MS)
 
 
 def test_whose_part_of_the_rate_is_used_up_keeps_nobody_elses_back() -> None:

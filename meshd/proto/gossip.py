@@ -26,7 +26,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from meshd.limits import ANNOUNCE_MS, ANNOUNCED_MAX, ANSWER_MS, GRAFT_MS, LATE_MAX, NAMED_AT_ONCE, OWED_MAX
+from meshd.limits import (
+    ANNOUNCE_MS,
+    ANNOUNCED_MAX,
+    ANSWER_MS,
+    GRAFT_MS,
+    LATE_MAX,
+    NAMED_AT_ONCE,
+    OWED_MAX,
+    WANTED_MS,
+)
 from meshd.proto.fair import Reference, Turns
 from meshd.proto.message import LATE
 from meshd.proto.rates import SharedBucket
@@ -55,6 +64,9 @@ class Outflow:
         self._announce: dict[Reference, bool] = {}  # → whether it is fresh
         self._receipts: list[Reference] = []  # of what the peer gave
         self._announced_ms = mono_ms - ANNOUNCE_MS  # when something was announced last
+        self._gone_ms: dict[
+            int, int
+        ] = {}  # by arrival sequence, first ones first: when it went on its first way
         self._late: dict[int, Late] = {}  # by source
         self.fetched = Turns()  # late ones that the peer wants, by the first 16 bytes of their ids
         # By rank: arrival sequences, newest first, so that the oldest pops cheaply.
@@ -102,7 +114,8 @@ class Outflow:
         self._announce.pop(reference, None)
         self.fresh.discard(reference)
         for source, late in self._late.items():
-            if late.sequences.pop(reference[4:], None) is not None:
+            if (sequence := late.sequences.pop(reference[4:], None)) is not None:
+                self._gone_ms.pop(sequence, None)
                 late.told_ms = mono_ms
                 if not late.sequences:
                     del self._late[source]
@@ -121,6 +134,20 @@ class Outflow:
             if source not in self._late and self.bucket.has_for(source, parts, mono_ms):
                 return source
         return None
+
+    def went(self, sequence: int, mono_ms: int) -> None:
+        """This one was given on its first way."""
+        while self._gone_ms and not self.is_under_way(first := next(iter(self._gone_ms)), mono_ms):
+            del self._gone_ms[first]
+        self._gone_ms[sequence] = mono_ms
+
+    def is_under_way(self, sequence: int, mono_ms: int) -> bool:
+        """Whether this one went so lately that a peer which asks for it, or lacks it, may not know."""
+        return mono_ms < self._gone_ms.get(sequence, mono_ms - WANTED_MS) + WANTED_MS
+
+    def push_is_lost(self) -> None:
+        """The peer wants nothing pushed, and may have dropped what is under way."""
+        self._gone_ms.clear()
 
     def next_late(self, mono_ms: int) -> list[Reference]:
         """Take out the next fresh ones, to be told of instead: of each source, unless enough of it are on the way."""
