@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from meshd.limits import CALL_SPAN_MS
-from meshd.plans.arrangement import Arrangement, Said
+from meshd.plans.arrangement import Arrangement, Called, Said
 from meshd.plans.cue import After, At, Call, Cue, Dark, Phrase, Silence, Some
 from meshd.plans.plan import Plan, Scenario, Version
 from meshd.plans.watch import Senses, Watch
@@ -144,6 +144,61 @@ def test_a_phrase_that_was_spoken_early_opens_and_fires_nothing_before_the_plan_
     assert watch.look(arranged(made, passed), senses()) == [(0, False)]
     assert watch.fired == {(0, False): BEGIN_MS + 3}
     assert Watch(made).look(arranged(made), senses()) == []
+
+
+@pytest.mark.parametrize("is_passed", [False, True])
+def test_a_phrase_that_was_overheard_waits_for_the_beginning_by_a_clock_that_is_known(
+    is_passed: bool,
+) -> None:
+    made = version(Phrase())
+    key = said(OAK, KEY, made, BRIDGE, payload=KEY_BYTES, ms=BEGIN_MS - 9)
+    watch, known = Watch(made), arranged(made, *([key] if is_passed else []))
+
+    def look(now_ms: int, is_synced: bool = True) -> list[tuple[int, bool]]:
+        opened_ms = None if is_passed else BEGIN_MS - 9
+        return watch.look(known, senses(now_ms, is_synced=is_synced, opened_ms=lambda name: opened_ms))
+
+    assert look(BEGIN_MS - 1) == [] and look(BEGIN_MS, is_synced=False) == [] and not watch.stands
+    assert look(BEGIN_MS) == [(0, False)]
+    assert look(0, is_synced=False) == [] and watch.stands == {(0, False): BEGIN_MS}, "after a stop it stands"
+    late = Watch(made)
+    assert late.look(known, senses(END_MS + 1, opened_ms=lambda name: BEGIN_MS - 9)) == [(0, False)]
+
+
+def test_what_comes_after_a_scenario_falls_with_it_though_it_fired() -> None:
+    made = version(Call(), After(0, 60), After(1, 60))
+    watch, known = Watch(made), arranged(made, *calls(made))
+    watch.look(known, senses(BEGIN_MS + 60_000))
+    assert watch.look(known, senses(BEGIN_MS + 120_000)) == [(2, False)] and len(watch.stands) == 3
+    assert watch.look(known, senses(0, is_synced=False)) == [] and len(watch.stands) == 3, "latched"
+    for who in (OAK, FERN):
+        known.add(said(who, STAND_DOWN, made, BRIDGE, ms=END_MS))
+    assert watch.look(known, senses(BEGIN_MS + 130_000)) == [] and watch.stands == {}
+
+
+def test_a_look_at_the_worst_plan_asks_once_for_each_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty scenarios after each other, whose cues wait for the same call and phrase in every branch."""
+    branches = (Call(), Phrase()) * 7
+    sealed = FIRST.plan.scenarios[0]
+    scenarios = [
+        sealed._replace(name=f"s{place}", cue=Some(1, (After(place + 1, 0), *branches)))
+        for place in range(29)
+    ]
+    scenarios.append(sealed._replace(name=BRIDGE, cue=Call()))
+    made = FIRST._replace(plan=PLAN._replace(scenarios=tuple(scenarios)))
+    known, asked, opened = arranged(made, *calls(made)), list[str](), list[str]()
+    called = known.called
+
+    def counted(about: Version, name: str, *, is_drill: bool) -> Called:
+        asked.append(name)
+        return called(about, name, is_drill=is_drill)
+
+    def opened_ms(name: str) -> None:
+        opened.append(name)
+
+    monkeypatch.setattr(known, "called", counted)
+    look = Watch(made).look(known, senses(opened_ms=opened_ms))
+    assert len(look) == 30 and len(asked) == 2 * 30 and len(opened) == 29
 
 
 def test_L06_what_was_stood_down_does_not_fire() -> None:

@@ -16,7 +16,7 @@ seen to be met, and that must not hang on what stands before them.
 Scenarios and persons are places in the lists of the plan; that they exist is checked where the lists are (`plan`).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from meshd.errors import PeerError
@@ -121,6 +121,16 @@ def met_ms(cue: Cue, leaf_ms: Callable[[int, Leaf], int | None]) -> int | None:
     `leaf_ms` says it of a leaf, by number, and is asked for every leaf once, in order.
     """
     return _met_ms(cue, iter([leaf_ms(number, leaf) for number, leaf in enumerate(leaves(cue))]))
+
+
+def in_order(cues: Sequence[Cue]) -> list[int]:
+    """The places of these cues, each behind those that it comes after; without those that wait for themselves, be it
+    through others, or for one that is not there."""
+    waits = [{leaf.scenario for leaf in leaves(cue) if isinstance(leaf, After)} for cue in cues]
+    order: list[int] = []
+    while ready := [place for place, on in enumerate(waits) if place not in order and on <= set(order)]:
+        order += ready
+    return order
 
 
 def _bytes(numbers: Iterable[int], sizes: Iterable[int]) -> bytes:

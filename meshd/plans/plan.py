@@ -41,7 +41,7 @@ from meshd.limits import (
     TAG_SIZE,
 )
 from meshd.plans import cue as cues
-from meshd.plans.cue import After, Cue, Dark, Phrase, Silence
+from meshd.plans.cue import Cue, Dark, Phrase, Silence
 from meshd.post import KIND_PLAN, Post
 
 FREEZE_WHEN_DARK = 1  # flag bits: once it is dark, honest admins add nobody;
@@ -326,10 +326,8 @@ def _check_scenarios(plan: Plan) -> None:
         len({scenario.name for scenario in plan.scenarios}) == len(plan.scenarios),
         "two scenarios of one name",
     )
-    waits = []  # for each scenario, those that it comes after
     for scenario in plan.scenarios:
         leaves = list(cues.leaves(scenario.cue))
-        waits.append({leaf.scenario for leaf in leaves if isinstance(leaf, After)})
         has_phrase = scenario.seal is not None and scenario.seal.phrase is not None
         _require(has_phrase or Phrase() not in leaves, "a cue that waits for a phrase, and no phrase lock")
         for leaf in leaves:
@@ -343,10 +341,10 @@ def _check_scenarios(plan: Plan) -> None:
                 )
                 others = len(plan.observers) - (leaf.person in plan.observers)
                 _require(leaf.observers <= others, "a cue that needs more observers than there are")
-    settled = set[int]()
-    while ready := [place for place, on in enumerate(waits) if place not in settled and on <= settled]:
-        settled.update(ready)
-    _require(len(settled) == len(waits), "a cue that waits for itself, or for a scenario that is not there")
+    order = cues.in_order([scenario.cue for scenario in plan.scenarios])
+    _require(
+        len(order) == len(plan.scenarios), "a cue that waits for itself, or for a scenario that is not there"
+    )
 
 
 def _check_seals(plan: Plan, author: bytes) -> None:
