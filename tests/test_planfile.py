@@ -2,11 +2,12 @@
 
 import re
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
 from meshd.errors import CallerError, Code
-from meshd.limits import PLAN_FILE_SIZE_MAX
+from meshd.limits import GROUP_MEMBERS_MAX, PLAN_FILE_SIZE_MAX
 from meshd.plans import planfile
 from meshd.plans.cue import After, At, Call, Dark, Phrase, Silence, Some
 from meshd.plans.example import example
@@ -48,6 +49,32 @@ def faults(text: str) -> list[str]:
 def changed(old: str, new: str) -> str:
     assert SMALL.count(old) == 1
     return SMALL.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 20_000,
+        "a = " + "{a=" * 10_000,
+        "a = " + "9" * 5000,
+        changed("call", "phrase") + "sealed = true\nlocks = 5",
+        changed("call", "phrase") + "sealed = true\nlocks = 2026-12-05",
+    ],
+)  # fmt: skip
+def test_a_file_that_somebody_made_to_end_the_daemon_is_refused(text: str) -> None:
+    assert faults(text)
+
+
+def test_no_more_people_than_a_group_has() -> None:
+    names = [f'"{number}"' for number in range(GROUP_MEMBERS_MAX + 1)]
+    for count in (GROUP_MEMBERS_MAX, GROUP_MEMBERS_MAX + 1):
+        text = changed('["oak", "fern"]', f"[{', '.join(names[:count])}]")
+        read = partial(planfile.read, text.encode(), lambda who: int(who).to_bytes(32, "big"), ())
+        if count <= GROUP_MEMBERS_MAX:
+            assert len(read().plan.people) == count
+        else:
+            with pytest.raises(CallerError, match=f"names {GROUP_MEMBERS_MAX} people at most"):
+                read()
 
 
 def test_the_example_says_everything_there_is() -> None:

@@ -21,6 +21,7 @@ from meshd.limits import (
     CHECKLIST_MAX,
     CUE_BRANCHES_MAX,
     CUE_DEPTH_MAX,
+    GROUP_MEMBERS_MAX,
     NAME_SIZE_MAX,
     PLACE_SIZE_MAX,
     PLAN_DAYS_MAX,
@@ -67,7 +68,7 @@ def read(raw: bytes, find: Find, members: Iterable[bytes], *, single: bool = Fal
     try:
         text = raw.decode()
         tables = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of what is nested, or a number, without end
         raise CallerError(Code.invalid, f"this is not TOML: {error}") from None
     reading = _Reading(text, find)
     draft = reading.draft(tables, sorted(members), single)
@@ -124,6 +125,8 @@ class _Reading(Values):
         for number, each in enumerate(tables):
             self._names.append(self._name(each, number))
         people = sorted({*organisers, *stewards, *observers, *self._missed(tables)})
+        if len(people) > GROUP_MEMBERS_MAX:
+            raise CallerError(Code.invalid, f"a plan names {GROUP_MEMBERS_MAX} people at most")
         made = [self._scenario(each, number, people, observers) for number, each in enumerate(tables)]
         plan = Plan(
             number=1,
@@ -218,7 +221,8 @@ class _Reading(Values):
     ) -> Scenario:
         self.known(table, _SCENARIO_KEYS, (number, ""))
         cue = self._cue(self.value(table, "cue", dict, (number, "cue")), number, people, observers, 1)
-        if _has(cue, Phrase) and "phrase" not in table.get("locks", ()):
+        locks = table.get("locks")
+        if _has(cue, Phrase) and not (isinstance(locks, list) and "phrase" in locks):
             self.fault(
                 (number, "cue"),
                 'a cue that waits for a phrase needs sealed = true and "phrase" among its locks',
