@@ -110,6 +110,8 @@ class Planning:
 
     def _publish(self, params: Params, now: Now) -> Document:
         own, draft = self._drafted(params, now)
+        if params["stretched"].keys() != proposing.phrases(draft).keys():
+            raise CallerError(Code.refused, "another version of this plan was arranged just now: do it again")
         to = self._recipients(draft.plan, now) if draft.sealed else ([], [])
         made = proposing.seal(draft, own.channel, self._told.me, to, params["stretched"], self._node.entropy)
         version = self._told.plans.propose(own, made.plan, made.keys, made.shares, now)

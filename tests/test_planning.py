@@ -6,8 +6,9 @@ import pytest
 
 from meshd.errors import CallerError, Code
 from meshd.limits import HOLD_FIRST_MS
+from meshd.proposing import Stretched
 from tests.homes import Home, Table
-from tests.planners import PHRASES, file, open_, propose, publish, say, shown
+from tests.planners import PHRASES, SALT, file, open_, propose, publish, say, shown, stretched
 from tests.test_inbox import identity
 from tests.test_own_groups import group
 from tests.test_vouching import later
@@ -299,6 +300,23 @@ def test_burning_makes_the_next_version_without_them(table: Table) -> None:
 
 
 # --- all else ---
+
+
+def test_a_version_that_is_arranged_while_phrases_are_stretched_is_not_burnt_with_those_of_the_old(
+    table: Table,
+) -> None:
+    oak, _, _, fir = homes = group(table, 4)
+    propose(oak, file([oak], homes, threshold=1, needed=2))
+    wanted = oak.ask("plan.phrases", plan="Saturday", burn=fir.log.name)["phrases"]
+    made = {name: Stretched(SALT, stretched(PHRASES[name])) for name in wanted}
+    text = file([oak], homes, threshold=1, needed=2).replace('name = "home"', 'name = "away"')
+    stretching = {name: Stretched(SALT, stretched(PHRASES["home"])) for name in ("bridge", "away")}
+    oak.ask("plan.publish", group="kitchen", text=text.encode(), replaces="Saturday", stretched=stretching)
+    refused(
+        Code.refused, "do it again", oak, "plan.publish", plan="Saturday", burn=fir.log.name, stretched=made
+    )
+    (shown,) = oak.ask("plan.show", plan="Saturday")["plans"]
+    assert shown["version"] == 2
 
 
 def test_readiness_is_in_counts_for_all_and_in_names_for_organisers(arranged: list[Home]) -> None:
