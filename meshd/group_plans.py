@@ -3,10 +3,11 @@
 The rules (protocol.md, "Plans"):
 
 - What **counts**: an act whose author is a member after all that is known and has no forked key; and one that is among
-  the ancestors of a post that removed its author. That is found out while the posts between are here, and then stays.
-  Stand-downs always count (`arrangement`).
-- What is **taken**: of an author VERSIONS_EACH_MAX versions and ACTS_EACH_MAX acts, of all authors together who are in
-  no epoch that is known here VERSIONS_STRANGERS_MAX versions. Nothing in a strict group: a plan can't be kept there.
+  the ancestors of a post that removed its author. That is found out while the posts between are here, and then stays;
+  acts and the posts between come in any order, so it is looked at again. Stand-downs always count (`arrangement`).
+- What is **taken**: of an author VERSIONS_EACH_MAX versions and ACTS_EACH_MAX acts; of all authors together who are in
+  no epoch that is known here VERSIONS_STRANGERS_MAX versions, and about those of one author ACTS_EACH_MAX acts: a
+  version may name two hundred who were made up. Nothing in a strict group: a plan can't be kept there.
 - What is **over**: a version with its acts once it is past its keep-until, and so is every version of the line that
   follows from it: those could not be judged without.
 - What is **sealed anew**: versions that may still count and what was said about them, while they live; and under the
@@ -26,13 +27,14 @@ from meshd.groups.turns import Turns
 from meshd.limits import (
     ACTS_EACH_MAX,
     HEAL_EACH_MS,
+    LOOK_MS,
     NEWCOMERS_MS,
     REFUSED_EACH_MAX,
     UPKEEP_EACH_MS,
     VERSIONS_EACH_MAX,
     VERSIONS_STRANGERS_MAX,
 )
-from meshd.own_group import KNOWN, OwnGroup, precedes
+from meshd.own_group import KNOWN, OwnGroup, preceding
 from meshd.plans import act as acts
 from meshd.plans import plan as plans
 from meshd.plans.act import Act
@@ -41,7 +43,7 @@ from meshd.plans.plan import Version
 from meshd.plans.watch import Watch
 from meshd.post import HOUR_MS, Post
 from meshd.statement import CALL, STAND_DOWN, Statement
-from meshd.store.log import Log
+from meshd.store.log import Log, Row
 from meshd.store.plans import PlanPost
 
 
@@ -70,6 +72,8 @@ class GroupPlans:
     refused: set[tuple[Statement, bytes]] = field(default_factory=set)  # cues, and who had no say in them
     seen: tuple[object, ...] = ()  # by what it was looked at last
     ask_ms: int = 0  # when to look again, wall milliseconds
+    settled_ms: int = 0  # when it was looked last which acts are older than a removal
+    is_unsettled: bool = False  # whether one came since that may be
 
     def __post_init__(self) -> None:
         self.arrangement = Arrangement(self.counts)
@@ -99,6 +103,8 @@ class GroupPlans:
         self.kept[row.id] = Kept(row.version, inside.author, row.keep_until, row.expiry_hour, row.under)
         if row.stands:
             self.stands.add(row.id)
+        if inside.author not in self.own.group.dag.membership().members:
+            self.is_unsettled = True
 
     # --- what counts ---
 
@@ -113,15 +119,26 @@ class GroupPlans:
         """All by which acts count; when it changes, they are looked at again."""
         return self.own.group.dag.membership(), self.own.group.dag.forked
 
-    def find_standing(self, log: Log) -> None:
+    def settle_ms(self) -> int:
+        """When to look again which acts are older than a removal: it is a walk through the log, and who was removed
+        can go on saying what may be older."""
+        next_hour_ms = (self.settled_ms // HOUR_MS + 1) * HOUR_MS
+        return min(next_hour_ms, self.settled_ms + LOOK_MS) if self.is_unsettled else next_hour_ms
+
+    def find_standing(self, log: Log, now_ms: int) -> None:
         """Note which acts of those who were removed are older than that."""
+        self.settled_ms, self.is_unsettled = now_ms, False
         dag, anchor = self.own.group.dag, self.own.anchor
         members = dag.membership().members
+        if anchor is None:
+            return
+        doubtful: dict[bytes, list[Row]] = {}  # by author
         for id, kept in self.kept.items():
-            if kept.author in members or id in self.stands or id == kept.version or anchor is None:
-                continue
-            row, removals = log.row(id), dag.removals(kept.author, anchor.id)
-            if row is not None and any(precedes(log, row, removal) for removal in removals):
+            is_open = kept.author not in members and id not in self.stands and id != kept.version
+            if is_open and (row := log.row(id)) is not None:
+                doubtful.setdefault(kept.author, []).append(row)
+        for author, rows in doubtful.items():
+            for id in preceding(log, rows, dag.removals(author, anchor.id)):
                 self.stands.add(id)
                 log.plans.stand(id)
 
@@ -165,9 +182,9 @@ class GroupPlans:
     def takes_version(self, version: Version) -> bool:
         """Whether there is room for one more."""
         group = self.own.group
-        by = Counter(each.author for each in self.arrangement.versions.values())
-        strangers = sum(count for author, count in by.items() if not self._was_in(author))
-        has_room = self._was_in(version.author) or strangers < VERSIONS_STRANGERS_MAX
+        by, known = Counter(each.author for each in self.arrangement.versions.values()), self._were_in()
+        strangers = sum(count for author, count in by.items() if author not in known)
+        has_room = version.author in known or strangers < VERSIONS_STRANGERS_MAX
         return not group.is_strict and by[version.author] < VERSIONS_EACH_MAX and has_room
 
     def takes_act(self, said: Said, keep_until: int) -> bool:
@@ -175,8 +192,14 @@ class GroupPlans:
         version = self.arrangement.versions.get(said.act.statement.about)
         if version is None or keep_until != plans.keep_until(version.plan.until_s):
             return False
-        by = sum(kept.author == said.author and id != kept.version for id, kept in self.kept.items())
-        return by < ACTS_EACH_MAX and self.arrangement.takes(said)
+        if not self.arrangement.takes(said):
+            return False
+        known = self._were_in()
+        others = [kept for id, kept in self.kept.items() if id != kept.version]
+        if said.author in known:
+            return sum(kept.author == said.author for kept in others) < ACTS_EACH_MAX
+        whose = {each.id for each in self.arrangement.versions.values() if each.author == version.author}
+        return sum(kept.version in whose and kept.author not in known for kept in others) < ACTS_EACH_MAX
 
     def note_refused(self, act: Act, author: bytes) -> None:
         """Somebody called or stood down what is not theirs to, or with a signature that is not theirs: remembered until
@@ -191,11 +214,11 @@ class GroupPlans:
         if sum(who in whose for _, who in self.refused) < REFUSED_EACH_MAX:
             self.refused.add((act.statement, author))
 
-    def _was_in(self, identity: bytes) -> bool:
+    def _were_in(self) -> frozenset[bytes]:
+        """All who are in an epoch that is known here."""
         dag = self.own.group.dag
-        return any(
-            identity in epoch.identities() for epoch in dag.held.values() if dag.status(epoch.id) in KNOWN
-        )
+        known = [epoch.identities() for epoch in dag.held.values() if dag.status(epoch.id) in KNOWN]
+        return frozenset().union(*known)
 
     # --- what is over ---
 

@@ -7,7 +7,7 @@ request box.
 Everything here follows from what is in the log, or is only a wait that is drawn anew after a start.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from meshd.envelope import read_post
@@ -110,7 +110,9 @@ class OwnGroup:
 
     def came_after_removal(self, row: Row, log: Log) -> bool:
         """Whether nothing shows that a post was there before its author was removed."""
-        standing = self.group.dag.standing(row.author, row.epoch, lambda id: precedes(log, row, id))
+        standing = self.group.dag.standing(
+            row.author, row.epoch, lambda id: bool(preceding(log, [row], [id]))
+        )
         return standing is Standing.after_removal
 
     def rows(self) -> list[Member]:
@@ -159,15 +161,14 @@ class OwnGroup:
             self.vouches.setdefault(vouch.subject, {})[vouch.signer] = vouch
 
 
-def precedes(log: Log, row: Row, later: bytes) -> bool:
-    """Whether a post is among the ancestors of the one with this id, as far as those are here."""
-    before, seen = [later], {later}
-    while before:
+def preceding(log: Log, rows: Sequence[Row], later: Iterable[bytes]) -> set[bytes]:
+    """The ids of those of these posts that are among the ancestors of one with such an id, as far as those are here."""
+    wanted, oldest = {row.id for row in rows}, min((row.hlc for row in rows), default=0)
+    before, seen = list(later), set[bytes]()
+    while before and not wanted <= seen:
         found = log.row(before.pop())
-        if found is not None and found.hlc > row.hlc:
+        if found is not None and found.hlc > oldest:
             new = [each for each in found.parent_ids() if each not in seen]
-            if row.id in new:
-                return True
             before += new
             seen.update(new)
-    return False
+    return wanted & seen

@@ -184,6 +184,8 @@ class OwnPlans:
             payload = (self.share if purpose == SHARE else self.key)(
                 version, version.plan.place(subject)
             ) or b""
+            if not payload:
+                raise CallerError(Code.refused, _NO_SAY[purpose])
         said = Statement(purpose, version.channel, version.id, subject.encode(), int(is_drill))
         draft = Said(self._author.next_ms(now.wall_ms), bytes(32), me, Act(said, bytes(64), payload))
         self._check(known, version, draft, now)
@@ -271,9 +273,10 @@ class OwnPlans:
             if seen != known.seen or known.ask_ms <= now.wall_ms:
                 if not known.ask_ms:
                     self._witness.look_again()
-                if seen[:1] != known.seen[:1]:
-                    known.find_standing(self._log)
-                known.seen, known.ask_ms = seen, (now.wall_ms // HOUR_MS + 1) * HOUR_MS
+                if seen != known.seen or known.settle_ms() <= now.wall_ms:
+                    known.find_standing(self._log, now.wall_ms)
+                hour_ms = (now.wall_ms // HOUR_MS + 1) * HOUR_MS
+                known.seen, known.ask_ms = seen, min(hour_ms, known.settle_ms())
                 self._look(known, now)
                 if now.synced and not known.own.is_out:
                     self._take_turns(known, now)

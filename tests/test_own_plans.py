@@ -111,6 +111,9 @@ def test_what_is_not_ours_to_say_is_refused(table: Table) -> None:
     ):
         with pytest.raises(CallerError, match=why):
             act(home, version, purpose, subject)
+    elm.log._database.write("DELETE FROM plan_share")  # as if there were no true part in it
+    with pytest.raises(CallerError, match="no share"):
+        act(elm, version, SHARE, BRIDGE)
     act(elm, version, SIGN_PLAN)
     act(elm, version, SIGN_PLAN)
     assert len(plans_of(ash).arrangement(version.channel).signers(version)) == 2

@@ -7,17 +7,13 @@ import pytest
 from meshd import crypto
 from meshd.errors import CallerError
 from meshd.limits import (
-    CALLS_EACH_MAX,
-    RESEAL_HOURS,
-    UPKEEP_EACH_MS,
-    VERSIONS_EACH_MAX,
-    VERSIONS_STRANGERS_MAX,
+    LOOK_MS,
 )
 from meshd.plans import act as acts
 from meshd.plans import plan as plans
 from meshd.plans import shares
 from meshd.plans.plan import Version
-from meshd.post import HOUR_MS, KIND_PLAN, KIND_PLAN_ACT
+from meshd.post import KIND_PLAN_ACT
 from meshd.statement import CALL, KEY, SHARE, SIGN_PLAN, STAND_DOWN, Statement
 from tests.group_plans import (
     BRIDGE,
@@ -29,13 +25,12 @@ from tests.group_plans import (
     scenario,
     state,
 )
-from tests.groups import bring, parsed
-from tests.homes import Home, Table, key
+from tests.groups import bring
+from tests.homes import Home, Table
 from tests.hostile_plans import Hostile
 from tests.plan_parts import forged
 from tests.test_inbox import identity
 from tests.test_own_groups import apart, group, line
-from tests.test_vouching import later
 
 
 @pytest.fixture
@@ -52,25 +47,6 @@ def arranged(table: Table, count: int = 4, organisers: int = 2, **how: object) -
         act(home, version, SIGN_PLAN)
     assert {state(home, version) for home in homes} == {"active"}
     return homes, version
-
-
-def crowd(table: Table, count: int) -> list[Home]:
-    """A group of many, linked in a line."""
-    homes = [table.home(f"home{number}") for number in range(count)]
-    oak = homes[0]
-    cards = [home.ask("id.show")["card"] for home in homes]
-    for home, card in zip(homes[1:], cards[1:], strict=True):
-        home.ask("contact.add", card=cards[0], name="oak")
-        oak.ask("contact.add", card=card, name=home.log.name)
-    line(table, homes)
-    table.run(5000)
-    oak.ask("group.create", name="kitchen")
-    oak.ask("group.invite", group="kitchen", who=[home.log.name for home in homes[1:]])
-    table.run(60_000)
-    for home in homes[1:]:
-        home.ask("group.accept", invite="kitchen")
-    table.run(1000)
-    return homes
 
 
 def files(home: Home) -> bytes:
@@ -310,6 +286,25 @@ def test_E10_what_was_said_before_the_removal_counts_after_it_and_after_a_restar
         assert state(home, version) == "active"
 
 
+def test_E10_what_was_said_before_the_removal_counts_though_it_comes_after_it(table: Table) -> None:
+    homes = oak, elm, ash, fir = group(table, 4)
+    apart(table, fir)
+    before = set(oak.raws())
+    version = propose(oak, [oak, elm, ash], people=homes, threshold=3)
+    for home in (elm, ash):
+        act(home, version, SIGN_PLAN)
+    signed = [raw for raw in oak.raws() if raw not in before]
+    oak.ask("group.remove", group="kitchen", who="ash")
+    table.run(60_000)
+    removed = [raw for raw in oak.raws() if raw not in {*before, *signed}]
+    bring(fir, *removed)
+    for raw in signed:
+        bring(fir, raw)
+        table.run(1000)
+    table.run(LOOK_MS)
+    assert {state(home, version) for home in (oak, elm, fir)} == {"active"}
+
+
 def test_E10_a_forked_key_on_one_side_and_a_stand_down_on_the_other(table: Table) -> None:
     homes, version = arranged(table, 4, 3)
     oak, elm, ash, fir = homes
@@ -329,57 +324,3 @@ def test_E10_a_forked_key_on_one_side_and_a_stand_down_on_the_other(table: Table
     assert all(scenario(home, version) != "fired" for home in homes), "a forked key called"
     act(elm, version, STAND_DOWN)
     assert {state(home, version) for home in homes} == {"stood-down"}, "but it may stand down"
-
-
-# --- filling disks ---
-
-
-def test_E04_many_members_and_posts_of_a_plan_that_near_their_end_cost_a_handful_each(table: Table) -> None:
-    homes = crowd(table, 12)
-    version = propose(homes[0], homes[:2], days=30)
-    act(homes[1], version, SIGN_PLAN)
-    posts = homes[0].log.plans.posts(version.channel)
-    assert len(posts) == 3 and {state(home, version) for home in homes} == {"active"}
-    later(table, RESEAL_HOURS * HOUR_MS * 3 // 4)
-    held = {key(raw) for raw in homes[0].raws()}
-    table.run(HOUR_MS + UPKEEP_EACH_MS * len(homes))
-    fresh = [raw for raw in homes[0].raws() if key(raw) not in held]
-    groups = homes[0].node.groups
-    assert groups is not None
-    opened = [groups._sealing.open_again(parsed(raw)) for raw in fresh]
-    again = [each.id for each in opened if each is not None and each.post.kind in (KIND_PLAN, KIND_PLAN_ACT)]
-    assert set(again) == {each.id for each in posts} and len(again) <= 2 * len(posts)
-    hour = table.now().wall_ms // HOUR_MS
-    assert all(
-        post.expiry_hour > hour + RESEAL_HOURS - 2
-        for home in homes
-        for post in home.log.plans.posts(version.channel)
-    )
-
-
-def test_a_member_who_proposes_without_end_and_all_strangers_fill_no_disk(table: Table) -> None:
-    homes, version = arranged(table, 3)
-    oak, elm, ash = homes
-    liar = Hostile(ash)
-    bring(oak, *(liar.propose(number) for number in range(VERSIONS_EACH_MAX + 9)))
-    assert sum(each.author == identity(ash) for each in plans_of(oak).versions()) == VERSIONS_EACH_MAX
-    for seed in range(VERSIONS_STRANGERS_MAX + 9):
-        bring(oak, Hostile(ash, bytes((seed + 1,)) * 32).propose())
-    known = {identity(home) for home in homes}
-    strangers = [each for each in plans_of(oak).versions() if each.author not in known]
-    assert len(strangers) == VERSIONS_STRANGERS_MAX
-    assert state(oak, version) == "active"
-    assert propose(oak, [oak, elm], seed="more"), "others have room as before"
-
-
-def test_an_organiser_who_speaks_without_end_fills_no_disk(table: Table) -> None:
-    homes, version = arranged(table, 3)
-    liar, now_ms = Hostile(homes[1]), table.now().wall_ms
-    raws = [liar.act(version, CALL, BRIDGE, ms=now_ms - n) for n in range(40)]
-    for start in range(0, len(raws), 10):
-        bring(homes[0], *raws[start : start + 10])
-    assert len(homes[0].log.plans.posts(version.channel)) == 3 + CALLS_EACH_MAX
-    earliest = [
-        said.time_ms for said in plans_of(homes[0]).arrangement(version.channel).all(version, CALL, BRIDGE)
-    ]
-    assert earliest == list(range(now_ms - 39, now_ms - 39 + CALLS_EACH_MAX))
