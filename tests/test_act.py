@@ -67,6 +67,7 @@ def test_what_may_be_said(name: str) -> None:
 PURPOSES = {name: said[0] for name, said in SAID.items()}
 WRONG_SLOTS: list[tuple[str, dict[str, Any]]] = [
     *[(name, {"about": ZEROS if SAID[name][1] == VERSION else VERSION}) for name in SAID],
+    *[(name, {"about": VERSION[:31]}) for name in SAID if SAID[name][1] == VERSION],
     *[(name, {"flag": 1}) for name in ("sign", "share", "key", "dark", "silent", "heartbeat", "hold")],
     *[(name, {"flag": 0}) for name in ("reached", "looked")],
     *[(name, {"flag": 2}) for name in SAID],
@@ -124,7 +125,8 @@ def test_signed_by_another_or_cut() -> None:
     other = crypto.ed25519_keypair(b"e" * 32)[1]
     assert act.parse(posted(body(said, payload, other))) is None
     for signature in (b"", bytes(64), statement.sign(SECRET, said)[:63]):
-        assert act.parse(posted(act.encode(Act(said, signature, payload)))) is None
+        claimed = posted(act.encode(Act(said, signature, payload)))
+        assert act.parse(claimed) is None and (act.claimed(claimed) is None) == (len(signature) != 64)
 
 
 BODY = body(*slots("share"))

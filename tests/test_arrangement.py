@@ -138,6 +138,16 @@ def test_a_version_that_follows_another_wrongly_is_never_arranged(changes: dict[
     assert made.line(FIRST.id).versions == (FIRST,)
 
 
+def test_a_version_whose_judge_is_not_here_can_not_be_judged() -> None:
+    orphan = following(b"4" * 32, SECOND)
+    child = following(b"5" * 32, orphan)  # which says that the orphan is the first of its plan
+    child = child._replace(plan=child.plan._replace(first=orphan.id))
+    made = arrangement(orphan, child)
+    assert made.needed(orphan) is None and made.needed(child) is None
+    assert made.line(child.plan_id) == made.line(FIRST.id) == Line((), frozenset())
+    assert made.span_ms(orphan) == (1, 0)
+
+
 def test_who_does_not_count_signs_for_nothing() -> None:
     out = {FERN}
     made = Arrangement(lambda each: each.author not in out)
@@ -172,6 +182,11 @@ def test_L05_a_call_needs_as_many_distinct_organisers_as_the_threshold() -> None
 def test_calls_count_together_within_twelve_hours() -> None:
     assert called(call(OAK), call(FERN, BEGIN_MS + CALL_SPAN_MS)).ms == BEGIN_MS + CALL_SPAN_MS
     late = BEGIN_MS + CALL_SPAN_MS + 1
+    three = FIRST._replace(plan=FIRST.plan._replace(organisers=bytes(range(3)), threshold=3))
+    who = three.plan.identities(three.plan.organisers)
+    few = [call(who[0]), call(who[1]), call(who[2], late)]
+    made = arrangement(three, *signed(three, by=who), *few)
+    assert made.called(three, BRIDGE, is_drill=False) == Called(frozenset(who[:2]), None), "two were the most"
     assert called(call(OAK), call(FERN, late)) == Called(frozenset({FERN}), None)
     assert called(call(OAK), call(FERN, late), call(OAK, late + 7)).ms == late + 7, "called again"
 
@@ -192,6 +207,14 @@ def test_L06_a_call_for_a_version_that_was_replaced_counts_only_if_it_was_made_b
     assert made.called(FIRST, BRIDGE, is_drill=False).ms == replaced - 1
 
 
+def test_a_version_that_is_replaced_after_its_end_had_ended_before() -> None:
+    made = arrangement(*ARRANGED, SECOND, *signed(SECOND, ms=END_MS + 5000))
+    assert made.line(FIRST.id).versions == (FIRST, SECOND) and made.span_ms(FIRST) == (BEGIN_MS, END_MS)
+    for act in (call(OAK, END_MS + 1), call(FERN, END_MS + 1)):
+        assert made.add(act)
+    assert made.called(FIRST, BRIDGE, is_drill=False).ms is None
+
+
 def test_a_call_counts_for_nothing_in_a_version_that_is_not_arranged_or_contested() -> None:
     calls = [call(who, version=RIVAL) for who in (OAK, FERN)]
     assert arrangement(*ARRANGED, RIVAL, *calls).called(RIVAL, BRIDGE, is_drill=False).ms is None
@@ -210,7 +233,15 @@ def test_who_calls_again_and_again_is_heard_with_the_earliest() -> None:
     made = arrangement(*ARRANGED)
     kept = [made.add(call(OAK, BEGIN_MS + ms)) for ms in range(CALLS_EACH_MAX + 3)]
     assert kept == [True] * CALLS_EACH_MAX + [False] * 3
-    assert made.add(call(OAK, BEGIN_MS - 1))
+    dropped: list[Said] = []
+    made.dropped = dropped.append
+    assert not made.add(call(OAK, BEGIN_MS + CALLS_EACH_MAX)) and not dropped, "it never was held"
+    assert made.add(call(OAK, BEGIN_MS - 1)) and dropped == [call(OAK, BEGIN_MS + CALLS_EACH_MAX - 1)]
+
+
+def test_one_call_is_held_once() -> None:
+    made = arrangement(*ARRANGED, call(OAK))
+    assert not made.add(call(OAK)) and list(made.all(FIRST, CALL, BRIDGE)) == [call(OAK)]
 
 
 # --- stand-downs ---
@@ -224,6 +255,7 @@ def test_L06_a_stand_down_beats_a_call_whatever_came_first() -> None:
         assert not made.is_stood_down(FIRST, "blackout") and not made.is_stood_down(
             FIRST, BRIDGE, is_drill=True
         )
+        assert made.stand_downs() == {acts[2].id, acts[3].id}
     assert not arrangement(*ARRANGED, *acts[:3]).is_stood_down(FIRST, BRIDGE)
     assert not arrangement(*ARRANGED).add(said(STRANGER, STAND_DOWN))
 
@@ -274,6 +306,8 @@ def test_L09_one_share_is_shown_as_one_and_only_stewards_release_any() -> None:
     combined, _ = made.released(FIRST, FIRST.plan.scenarios[0])
     assert combined is not None and combined.true == (1,) and combined.key is None
     assert not made.add(said(STRANGER, SHARE, FIRST, BRIDGE, payload=SHARES[0]))
+    steward = PEOPLE[PLAN.stewards[0]]
+    assert not made.add(said(steward, SHARE, FIRST, "blackout", payload=SHARES[0])), "is not sealed"
     assert not made.add(said(PEOPLE[PLAN.stewards[0]], SHARE, FIRST, "by-voice", payload=SHARES[0])), (
         "no shares"
     )

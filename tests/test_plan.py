@@ -259,6 +259,10 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
     "a part of the author's": ("empty", sealed(organiser_parts=(Part(1, bytes(32)), SEAL.organiser_parts[1]))),
     "an empty part for another": ("empty", sealed(organiser_parts=(EMPTY["organiser"], EMPTY["organiser"]))),
     "an empty part for a steward": ("empty", sealed(steward_parts=(EMPTY["steward"], *SEAL.steward_parts[1:]))),
+    "a part of the author's of day 0": (
+        "empty",
+        sealed(organiser_parts=(Part(0, b"1" * 32), SEAL.organiser_parts[1])),
+    ),
     "a text of 2001 bytes": ("text", answer(text="é" * 1000 + "e")),
     "a place of 201 bytes": ("place", answer(place="é" * 100 + "e")),
     "a time of kind 3": ("time", answer(at_kind=3)),
@@ -298,6 +302,9 @@ def test_what_is_wrong_on_the_wire_is_refused_too() -> None:
 
 AT_THE_LIMIT: dict[str, dict[str, Any]] = {
     "a title of 64 bytes": {"title": "é" * 32},
+    "a title of 1 byte": {"title": "e"},
+    "both flags": {"flags": 3},
+    "the last time": answer(at_kind=AT_TIME, at=2**32 - 1),
     "90 days": {"until_s": FROM_S + 30 * THREE_DAYS_S},
     "until the last time": {"from_s": LAST_S - 1, "until_s": LAST_S},
     "one of two alone, said so": {"threshold": 1, "flags": SINGLE},

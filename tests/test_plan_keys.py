@@ -48,6 +48,14 @@ def test_when_a_phrase_opened_it_stands_whatever_opens_it_again(table: Table) ->
     assert plans.keys.opened_ms(version, 0) == then.wall_ms
 
 
+def test_who_proposes_keeps_an_own_share(table: Table) -> None:
+    homes = oak, elm, ash = group(table, 3)
+    version = propose(oak, [elm], [oak, ash], people=homes)
+    plans = plans_of(oak)
+    assert plans.share(version, 0) not in (None, plans_of(ash).share(version, 0))
+    assert plans_of(elm).key(version, 0) is not None and scenario(elm, version) == "open"
+
+
 def test_shares_of_another_scenario_and_of_others_are_not_our_own(table: Table) -> None:
     homes = oak, elm, ash, fir = group(table, 4)
     version = propose(oak, [oak, elm], [elm, fir], people=homes)

@@ -61,6 +61,23 @@ def test_a_call_fires_once_at_the_stamp_that_completes_it() -> None:
     assert watch.look(known, senses()) == [] and watch.fired == {(0, False): BEGIN_MS + 1}, "it was earlier"
 
 
+def test_when_it_fired_here_stays_though_the_call_that_did_it_counts_no_longer() -> None:
+    made = version(Call())
+    forged = said(FERN, CALL, made, BRIDGE, ms=BEGIN_MS + 1)
+    forgotten: list[Said] = []
+    known = Arrangement(lambda each: each not in forgotten)
+    known.add_version(made)
+    for each in (*arranged(made).all(made, SIGN_PLAN), *calls(made, BEGIN_MS + 9), forged):
+        assert known.add(each)
+    watch = Watch(made)
+    assert watch.look(known, senses()) == [(0, False)] and watch.fired == {(0, False): BEGIN_MS + 9}
+    known.add(said(OAK, CALL, made, BRIDGE, ms=BEGIN_MS + 2))
+    watch.look(known, senses())
+    forgotten.append(forged)
+    assert watch.look(known, senses()) == [] and watch.stands == {(0, False): BEGIN_MS + 9}
+    assert watch.fired == {(0, False): BEGIN_MS + 2}
+
+
 def test_a_call_needs_no_clock() -> None:
     made = version(Call())
     assert Watch(made).look(arranged(made, *calls(made)), senses(0, is_synced=False)) == [(0, False)]
@@ -79,6 +96,8 @@ def test_nothing_fires_before_a_plan_is_arranged_or_out_of_its_time() -> None:
     made = version(At(NOON_S))
     assert Watch(made).look(arrangement(made), senses(NOON_MS)) == []
     assert Watch(made).look(arranged(made), senses(END_MS + 1)) == []
+    last = version(At(PLAN.until_s))
+    assert Watch(last).look(arranged(last), senses(END_MS)) == [(0, False)]
     early = version(At(PLAN.from_s - 1))
     assert Watch(early).look(arranged(early), senses(BEGIN_MS)) == []
 
