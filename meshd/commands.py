@@ -100,15 +100,16 @@ class Commands:
 
     def go_on(self, now: Now) -> None:
         """Answer those whose answer is there, or whose time is up."""
-        held, log = self._node.exchange.receipts.take_held(), self._node.log
+        node, log = self._node, self._node.log
+        held = [] if node.intake.behind else node.exchange.receipts.take_held()  # what the log has by now
         if held and log is not None:
-            is_contact = {link: self._node.recognition.contact(link) is not None for _, link in held}
+            is_contact = {link: node.recognition.contact(link) is not None for _, link in held}
             for contacts in (0, 1):
                 posts = log.openings.posts_of(
                     [key for key, link in held if is_contact[link] == bool(contacts)]
                 )
                 self._held.update(posts)
-                if not self._node.room.is_full:
+                if not node.room.is_full:
                     log.count_held(posts, contacts, 1 - contacts)
         for number, waiting in list(self._waiting.items()):
             try:

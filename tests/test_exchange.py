@@ -19,6 +19,7 @@ from meshd.limits import (
     OUTBOX_SIZE_MAX,
     RECONCILE_IDLE_MS,
     RECONCILE_JITTER_MS,
+    STEP_BUDGET,
 )
 from meshd.post import Text, encode_text
 from meshd.proto import message as msg
@@ -167,6 +168,20 @@ def test_a_post_that_waits_to_be_held_is_answered_by_the_first_receipt(table: Ta
     table.run(ANNOUNCE_MS)
     result = oak.replies[number].result
     assert result is not None and result["state"] == "held"
+
+
+def test_a_receipt_that_comes_before_the_log_has_the_post_counts_when_it_has(table: Table) -> None:
+    oak = table.home()
+    giver = stranger(oak)
+    oak.node.intake.take([said(number) for number in range(4 * STEP_BUDGET)], "elsewhere", table.now())
+    oak.command("channel.join", name="plaza")
+    identity = oak.post("hello")
+    giver.session.send(msg.Have(0, key_reference(key(oak.raws()[-1]))))
+    oak.receive(giver.home_link, giver.session.take_output(0))
+    assert oak.node.intake.behind
+    table.settle()
+    (post,) = oak.ask("read", channel="plaza", limit=1)["posts"]
+    assert (post["id"], post["held_by"]) == (identity, {"contacts": 0, "others": 1})
 
 
 def test_a_post_whose_receipt_went_with_its_link_is_found_held_by_a_round(table: Table) -> None:
