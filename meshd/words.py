@@ -13,6 +13,7 @@ The list is the file of the package `mnemonic`, read on first use and without im
 command line imports this module and must start cold in a few milliseconds.
 """
 
+import re
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,13 +37,18 @@ def begin(some: bytes, count: int) -> str:
     return " ".join(_words()[bits >> shift & (1 << _WORD_BITS) - 1] for shift in shifts)
 
 
+def spoken(text: str) -> list[str]:
+    """The words of a text that was heard or typed from paper, lower case: all that are made of letters, whatever their
+    case and spacing and whatever stands between them, as commas or numbers in a list."""
+    return re.findall(r"[^\W\d_]+", text.lower())
+
+
 def words_to_bits(text: str) -> int:
-    """The 132 bits that twelve words stand for, whatever their case and spacing: fingerprints compare by
-    these.
+    """The 132 bits that twelve words stand for (`spoken`): fingerprints compare by these.
 
     CallerError(usage) for another count, or a word that is not in the list (which it names).
     """
-    words = text.lower().split()
+    words = spoken(text)
     if len(words) != WORD_COUNT:
         raise CallerError(Code.usage, f"a fingerprint has {WORD_COUNT} words, these are {len(words)}")
     bits = 0

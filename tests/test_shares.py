@@ -149,6 +149,7 @@ def test_words() -> None:
         assert len(spoken.split()) == 20
         assert shares.from_words(spoken) == share
         assert shares.from_words("\n".join(spoken.upper().split())) == share
+        assert shares.from_words(spoken.replace(" ", ", ")) == share
         assert shamir_mnemonic.Share.from_mnemonic(spoken).index == shares.place(share)
 
 

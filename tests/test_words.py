@@ -37,8 +37,9 @@ def test_the_words_stand_for_the_first_132_bits_of_the_labelled_hash(public: byt
     assert words.words_to_bits(text) == int.from_bytes(hashed[:17]) >> 4
 
 
-def test_typed_words_may_differ_in_case_and_spacing() -> None:
-    typed = f"  {KEY_OF_ZEROS.upper().replace(' ', '   ')}\n"
+@pytest.mark.parametrize("between", ("   ", ", ", "\n", "-", ",", " 7. "))
+def test_typed_words_may_differ_in_case_and_in_what_stands_between_them(between: str) -> None:
+    typed = f" 1. {KEY_OF_ZEROS.upper().replace(' ', between)}.\n"
     assert words.words_to_bits(typed) == words.words_to_bits(KEY_OF_ZEROS)
 
 

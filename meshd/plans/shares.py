@@ -26,7 +26,7 @@ from typing import NamedTuple
 import shamir_mnemonic
 from shamir_mnemonic import EncryptedMasterSecret, MnemonicError, shamir, wordlist
 
-from meshd import crypto
+from meshd import crypto, words
 from meshd.crypto import Entropy
 from meshd.errors import CallerError, Code
 from meshd.ids import LABEL_SHARE, labelled
@@ -94,17 +94,17 @@ def to_words(share: bytes) -> str:
     """The 20 words of a share, lower case, one space between."""
     bits = int.from_bytes(share, "big")
     shifts = range((WORD_COUNT - 1) * _WORD_BITS, -1, -_WORD_BITS)
-    words: str = wordlist.mnemonic_from_indices(bits >> shift & (1 << _WORD_BITS) - 1 for shift in shifts)
-    return words
+    spoken: str = wordlist.mnemonic_from_indices(bits >> shift & (1 << _WORD_BITS) - 1 for shift in shifts)
+    return spoken
 
 
 def from_words(text: str) -> bytes:
-    """The share that these words stand for, whatever their case and spacing.
+    """The share that these words stand for (`words.spoken`).
 
     CallerError(usage) for another count, a word that is not in the list (which it names), or words of which one was
     heard wrong.
     """
-    spoken = text.lower().split()
+    spoken = words.spoken(text)
     if len(spoken) != WORD_COUNT:
         raise CallerError(Code.usage, f"a share has {WORD_COUNT} words, these are {len(spoken)}")
     for word in spoken:
@@ -130,9 +130,9 @@ def _recover(shares: list[bytes]) -> bytes | None:
     return key
 
 
-def _from_words(words: Iterable[str]) -> bytes:
+def _from_words(spoken: Iterable[str]) -> bytes:
     bits = 0
-    for word in words:
+    for word in spoken:
         bits = bits << _WORD_BITS | wordlist.WORD_INDEX_MAP[word]
     return bits.to_bytes(SHARE_SIZE, "big")
 
