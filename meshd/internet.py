@@ -80,7 +80,6 @@ class Internet:
     def moved(self, now: Now) -> None:
         """A network of this machine came or went, or it woke up."""
         self._moved_ms = now.mono_ms
-        self.go_on(now)
 
     def go_on(self, now: Now) -> None:
         """What passing time makes of what is seen."""
@@ -112,7 +111,7 @@ class Internet:
 
     def _note_that_it_is_there(self, now: Now) -> None:
         """To some minutes: seven days are judged by it, and it is written each time."""
-        if not now.synced or self.state is not self._seen:
+        if not now.synced:
             return
         noted = self.remembered
         if self.state is State.FULL and abs(now.wall_ms - noted.full_ms) >= SEEN_MS:
@@ -144,14 +143,10 @@ class Internet:
         """Whether any of the internet is seen."""
         return self._seen in (State.FULL, State.DOMESTIC)
 
-    def _was_looked_for(self) -> bool:
-        """Whether that nothing was found means anything: somebody looked, over a way out."""
-        looked = Found.NOTHING in (self._found("probes"), self._found("system"))
-        return looked and self._way is not None and self._way.leads_out
-
     def _what_is_missed(self, now: Now) -> State | None:
         """The state in which something is missing that was there lately; None if nothing is, or nobody can tell."""
-        is_less = self._seen is State.DOMESTIC or (self._seen is State.LOCAL and self._was_looked_for())
+        leads_out = self._way is not None and self._way.leads_out  # then `local` is that somebody looked
+        is_less = self._seen is State.DOMESTIC or (self._seen is State.LOCAL and leads_out)
         return self._seen if is_less and self._was_there_lately(self._seen, now) else None
 
     def _was_there_lately(self, state: State | None, now: Now) -> bool:
@@ -159,7 +154,7 @@ class Internet:
         last_ms = self.remembered.full_ms
         if state is not State.DOMESTIC:
             last_ms = max(last_ms, self.remembered.domestic_ms)
-        return now.synced and last_ms > 0 and -HOUR_MS <= now.wall_ms - last_ms <= INTERNET_LATELY_MS
+        return now.synced and -HOUR_MS <= now.wall_ms - last_ms <= INTERNET_LATELY_MS
 
     def _settled_ms(self) -> int:
         """When what is seen now will have lasted."""

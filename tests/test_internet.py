@@ -1,93 +1,35 @@
 """What is made of what was seen: which state, when it is dark, and that neither flaps. Times are those of no clock."""
 
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshd.events import Found, Looked, Now, WayOut
-from meshd.internet import Internet, State
-from meshd.limits import DARK_AFTER_S, INTERNET_LATELY_MS
+from meshd.events import Found, Looked, WayOut
+from meshd.internet import State
+from meshd.limits import INTERNET_LATELY_MS
 from meshd.store.remembered import Remembered
-
-S, MIN, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
-DARK = DARK_AFTER_S * S
-SETTLE = DARK // 10
-WALL_MS = 1_795_352_400_000
-
-ROUTED, ALONE, NO_NETWORK = WayOut(True, True), WayOut(True, False), WayOut(False, False)
-
-
-def system(found: Found) -> Looked:
-    return Looked("system", found, "")
-
-
-def probes(found: Found) -> Looked:
-    return Looked("probes", found, "")
-
-
-FULL, LIMITED, PORTAL, UNKNOWN = map(system, (Found.FULL, Found.NOTHING, Found.PORTAL, Found.UNKNOWN))
-
-
-NEVER = Remembered()
-
-
-class Eye:
-    """A laptop's view, and its clock."""
-
-    def __init__(self, remembered: Remembered = NEVER, start_ms: int = 10 * DAY) -> None:
-        self.start_ms = self.mono_ms = start_ms
-        self.synced = True
-        self.view = Internet(remembered, self.now)
-
-    @property
-    def now(self) -> Now:
-        return Now(self.mono_ms, WALL_MS + self.mono_ms, self.synced)
-
-    def see(self, *events: WayOut | Looked) -> "Eye":
-        for event in events:
-            self.view.observe(event, self.now)
-        return self
-
-    def wait(self, ms: int) -> "Eye":
-        """Let time pass, as a node does: woken when something is due, and not else."""
-        end_ms = self.mono_ms + ms
-        while self.view.due_ms is not None and self.view.due_ms <= end_ms:
-            assert self.view.due_ms > self.mono_ms, "what is due by now was not done"
-            self.mono_ms = self.view.due_ms
-            self.view.go_on(self.now)
-        self.mono_ms = end_ms
-        return self
-
-    def move(self) -> "Eye":
-        self.view.moved(self.now)
-        return self
-
-    @property
-    def state(self) -> State | None:
-        return self.view.state
-
-    @property
-    def dark(self) -> bool:
-        return self.view.dark(self.now)
-
-    @property
-    def why(self) -> str:
-        return self.view.why(self.now)
-
-    def document(self) -> dict[str, Any]:
-        return self.view.document(self.now)
-
-    def restart(self, away_ms: int = 0) -> "Eye":
-        return Eye(self.view.remembered, self.mono_ms + away_ms)
-
-
-def online() -> Eye:
-    """At a desk where all is well since an hour."""
-    return Eye().see(ROUTED, FULL).wait(HOUR)
-
+from tests.eyes import (
+    ALONE,
+    DARK,
+    DAY,
+    FULL,
+    HOUR,
+    LIMITED,
+    MIN,
+    NO_NETWORK,
+    PORTAL,
+    ROUTED,
+    SETTLE,
+    UNKNOWN,
+    WALL_MS,
+    Eye,
+    S,
+    online,
+    probes,
+    system,
+)
 
 # --- the states ---
 
@@ -96,6 +38,7 @@ def online() -> Eye:
     ("seen", "state"),
     [
         ([], None),
+        ([FULL], None),  # the routes come first
         ([ROUTED], None),  # a way out, and nobody says where it leads
         ([ROUTED, UNKNOWN], None),
         ([NO_NETWORK], State.OFFLINE),
@@ -130,6 +73,21 @@ def test_the_first_state_is_told_at_once_and_any_other_when_it_has_lasted() -> N
     assert eye.view.brief(eye.now) == {"state": "local", "since": "2026-12-02T13:00:30.000Z"}
 
 
+def test_who_looks_often_does_not_put_it_off() -> None:
+    eye = online().see(LIMITED)
+    for _ in range(SETTLE // S):
+        eye.wait(S).see(LIMITED)
+    assert eye.state is State.LOCAL
+
+
+def test_who_is_woken_late_or_only_asked_says_the_same() -> None:
+    eye = online().see(LIMITED).sleep(SETTLE)
+    assert eye.view.brief(eye.now) == {"state": "local", "since": "2026-12-02T14:00:30.000Z"}
+    assert eye.sleep(DARK).dark
+    late = online().see(LIMITED).sleep(DARK).see(FULL)
+    assert late.dark and late.state is State.LOCAL  # what was due comes before what was seen after it
+
+
 def test_nobody_looks_any_more() -> None:
     eye = online().see(UNKNOWN).wait(SETTLE)
     assert eye.state is None and eye.view.brief(eye.now) is None and not eye.dark
@@ -155,6 +113,12 @@ def test_it_stays_dark_until_all_of_it_has_been_back_for_a_while() -> None:
     assert eye.dark
     eye.wait(1)
     assert not eye.dark and eye.why == "the internet is here"
+
+
+def test_since_when_it_is_dark_does_not_move_on() -> None:
+    eye = online().see(LIMITED).wait(DARK)
+    since = eye.document()["dark_since"]
+    assert eye.wait(HOUR).see(NO_NETWORK).see(ROUTED, LIMITED).wait(DAY).document()["dark_since"] == since
 
 
 def test_a_line_that_stutters_is_not_dark() -> None:
@@ -209,6 +173,23 @@ def test_an_unsynced_laptop_never_says_that_it_is_dark() -> None:
     assert eye.dark
 
 
+def test_abroad_does_not_come_back_by_not_knowing_the_time() -> None:
+    eye = Eye().see(ROUTED, probes(Found.FULL)).wait(HOUR).see(probes(Found.DOMESTIC)).wait(DARK).restart()
+    eye.synced = False
+    eye.see(ROUTED, probes(Found.DOMESTIC)).wait(HOUR)
+    eye.synced = True
+    assert eye.dark
+
+
+def test_what_was_seen_before_the_time_was_known_is_not_missed() -> None:
+    """It was noted by no clock, so nobody knows how long ago that was."""
+    eye = Eye()
+    eye.synced = False
+    eye.see(ROUTED, FULL).wait(HOUR).see(LIMITED).wait(SETTLE)
+    eye.synced = True
+    assert not eye.see(LIMITED).wait(DAY).dark
+
+
 def test_a_wall_clock_that_was_years_ahead_does_not_make_it_lately() -> None:
     full_ms = WALL_MS + 400 * DAY
     assert not Eye(Remembered("full", full_ms, full_ms)).see(ROUTED, LIMITED).wait(DAY).dark
@@ -220,6 +201,17 @@ def test_a_wall_clock_that_was_years_ahead_does_not_make_it_lately() -> None:
 def test_a_captive_portal_is_not_dark() -> None:
     eye = online().see(NO_NETWORK).move().wait(10 * S).see(ROUTED).move().see(PORTAL).wait(DAY)
     assert eye.state is State.PORTAL and not eye.dark and "log in" in eye.why
+
+
+@pytest.mark.parametrize("seen", [[probes(Found.FULL), LIMITED], [probes(Found.NOTHING), PORTAL]])
+def test_one_who_finds_nothing_does_not_outweigh_who_finds_something(seen: list[Looked]) -> None:
+    assert not online().see(*seen).wait(DAY).dark
+
+
+def test_the_time_behind_a_captive_portal_is_not_counted_in() -> None:
+    eye = online().see(PORTAL).wait(HOUR).move().see(LIMITED).wait(6 * DARK - 1)
+    assert not eye.dark
+    assert eye.wait(1).dark
 
 
 def test_airplane_mode_is_not_dark() -> None:
@@ -283,6 +275,20 @@ def test_a_walk_between_two_poor_networks_is_not_dark_on_the_second_at_once() ->
     assert not eye.see(FULL).wait(DAY).dark
 
 
+def test_a_walk_through_a_blackout_is_dark_on_the_next_network_after_five_minutes() -> None:
+    """The half hour for what may be our own doing runs since it was gone first."""
+    eye = online().move().see(LIMITED).wait(MIN).see(NO_NETWORK).move().wait(HOUR)
+    assert eye.see(ROUTED, LIMITED).move().wait(DARK).dark
+
+
+def test_home_answering_again_does_not_begin_the_half_hour_anew() -> None:
+    eye = Eye().see(ROUTED, probes(Found.FULL)).wait(HOUR).move().see(probes(Found.NOTHING)).wait(DARK)
+    eye.see(probes(Found.DOMESTIC))
+    for _ in range(5):
+        assert not eye.wait(DARK - S).dark
+    assert eye.wait(5 * S).dark
+
+
 # --- over a stop ---
 
 
@@ -298,34 +304,13 @@ def test_what_was_seen_is_remembered_over_a_stop() -> None:
     assert not online().restart(away_ms=8 * DAY).see(ROUTED, LIMITED).wait(DAY).dark
 
 
-def test_little_is_written() -> None:
-    eye, versions = online(), set()
+@pytest.mark.parametrize("found", [Found.FULL, Found.DOMESTIC])
+def test_little_is_written(found: Found) -> None:
+    eye, versions = Eye().see(ROUTED, probes(found)).wait(HOUR), set()
     for _ in range(600):
-        eye.see(FULL).wait(S)
+        eye.see(probes(found)).wait(S)
         versions.add(eye.view.remembered)
     assert len(versions) <= 2
-
-
-def test_the_document() -> None:
-    eye = Eye().see(WayOut(True, True), Looked("system", Found.FULL, "it came through"))
-    found = eye.document()
-    assert found == {
-        "state": "full",
-        "since": "2026-12-02T13:00:00.000Z",
-        "dark": False,
-        "dark_since": None,
-        "reason": "the internet is here",
-        "last_seen": "2026-12-02T13:00:00.000Z",
-        "observations": [
-            {"source": "routes", "found": "a way out", "detail": "", "since": None},
-            {
-                "source": "system",
-                "found": "full",
-                "detail": "it came through",
-                "since": "2026-12-02T13:00:00.000Z",
-            },
-        ],
-    }
 
 
 # --- whatever is seen ---
