@@ -316,6 +316,22 @@ def test_a_version_that_is_not_arranged_has_no_holders(table: Table) -> None:
     assert words(elm, HOLD) == []
 
 
+def test_a_version_that_is_only_proposed_after_the_standing_one_has_no_holders(table: Table) -> None:
+    homes = oak, elm, _ = group(table, 3)
+    made = version(homes, Call())
+    plan = made.plan._replace(number=2, first=made.id, previous=made.id)
+    proposed = made._replace(id=b"w" * 32, plan=plan)
+    plans = Arranged(made)
+    plans.arranged.add_version(proposed)
+    plans.versions = lambda: [made, proposed]  # type: ignore[method-assign]
+    witness(oak).plans = plans
+    witness(oak).look_again()
+    oak.ask("status")
+    table.run(HOLD_FIRST_MS + 1000)
+    assert witness(elm).holders(made) >= {identity(oak)}
+    assert identity(oak) not in witness(elm).holders(proposed)
+
+
 def test_a_drill_is_scored_by_who_was_reached_and_who_looked(table: Table) -> None:
     homes = oak, elm, _ = group(table, 3)
     made = arrange(homes, Call())
