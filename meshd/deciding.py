@@ -8,10 +8,10 @@ Who is put out is not sent the key of the epoch that does it, and could not know
 too, in a statement that changes nothing for anybody else.
 
 Who leaves signs their own removal and posts that, because an epoch is made by who is in it: any other member makes it,
-after a random wait. From then on it is a removal like any other. Who is invited again before that is let go first.
+after a random wait. From then on it is a removal like any other. Who wants to post or to invite makes it first.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 
 from meshd import statement
@@ -77,10 +77,10 @@ class Deciding:
         under = self._sealing.posting(own.channel)
         return self.tell(own, under, own.group.me, now) if under and not own.is_direct else b""
 
-    def let_go(self, own: OwnGroup, leaving: Collection[bytes], now: Now) -> None:
-        """Carry out at once what these said who leave."""
+    def put_out(self, own: OwnGroup, now: Now) -> None:
+        """Remove at once who leaves, and whom enough have removed: what is posted next is not for them."""
         for act in self._decided(own).values():
-            if act.is_leaving and act.subject in leaving:
+            if act.purpose == REMOVE_MEMBER:
                 self._carry_out(own, act, now)
 
     def state(

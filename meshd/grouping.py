@@ -91,7 +91,6 @@ class Grouping:
         if not named or not all(isinstance(each, str) for each in named):
             raise CallerError(Code.usage, "say who is invited, by names")
         asked = list(dict.fromkeys(people.find(log, each) for each in named))
-        self._groups().deciding.let_go(own, asked, now)
         heal_to_post(self._node, own.channel, now)
         members = own.group.dag.membership().members
         rows = [self._row(who) for who in asked if who not in members]
@@ -309,14 +308,14 @@ def checked_name(text: str) -> str:
 
 
 def heal_to_post(node: "Node", channel: bytes, now: Now) -> None:
-    """Who wants to post and has no epoch for it does not wait for others to bring the group's parts together."""
+    """Who wants to post does not wait for others to put out who is out, and to bring the group's parts together."""
     own = node.groups.get(channel) if node.groups is not None else None
-    if own is not None:
-        own.require_in()
-    if node.groups is not None and own is not None and own.group.current() is None:
-        ends = own.group.dag.loose_ends(own.group.me)
-        if ends:
-            node.groups.make(own, ends, now)
+    if node.groups is None or own is None:
+        return
+    own.require_in()
+    node.groups.deciding.put_out(own, now)
+    if own.group.current() is None and (ends := own.group.dag.loose_ends(own.group.me)):
+        node.groups.make(own, ends, now)
 
 
 def leave(node: "Node", channel: bytes, now: Now) -> bool:

@@ -126,6 +126,16 @@ def test_who_is_invited_before_anybody_has_let_them_go_comes_back_too(table: Tab
     assert read(elm) == read(ash) == ["bread"]
 
 
+def test_what_is_posted_right_after_somebody_left_is_not_for_them(table: Table) -> None:
+    oak, elm, ash = group(table, 3)
+    was = epoch(oak)
+    leave(elm)
+    table.settle()
+    assert epoch(oak) == was, "whose turn it is to make another is not known yet"
+    say(oak, "water")
+    assert epoch(oak) != was and agree(oak, ash) == ["oak", "ash"] and read(ash) == ["water"]
+
+
 def test_the_text_of_an_old_invitation_brings_nobody_back(table: Table) -> None:
     oak, elm, ash = group(table, 3)
     text = oak.ask("group.invite", group="kitchen", who="elm")["invite"]
