@@ -183,6 +183,8 @@ class Run:
         except CallerError:
             self._add(refused=1)
         else:
+            if not seat.is_on:  # its power went in that moment: what is on its disk was said
+                self._turn_on()
             self._note(seat, version, purpose, name, is_drill=is_drill)
 
     def _note(
