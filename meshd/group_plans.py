@@ -74,6 +74,7 @@ class GroupPlans:
     ask_ms: int = 0  # when to look again, wall milliseconds
     settled_ms: int = 0  # when it was looked last which acts are older than a removal
     is_unsettled: bool = False  # whether one came since that may be
+    lacking: set[bytes] = field(default_factory=set)  # posts that are not here and may show that one is
 
     def __post_init__(self) -> None:
         self.arrangement = Arrangement(self.counts)
@@ -123,11 +124,19 @@ class GroupPlans:
         """When to look again which acts are older than a removal: it is a walk through the log, and who was removed
         can go on saying what may be older."""
         next_hour_ms = (self.settled_ms // HOUR_MS + 1) * HOUR_MS
-        return min(next_hour_ms, self.settled_ms + LOOK_MS) if self.is_unsettled else next_hour_ms
+        return self.settled_ms + LOOK_MS if self.is_unsettled or self.lacking else next_hour_ms
 
-    def find_standing(self, log: Log, now_ms: int) -> None:
-        """Note which acts of those who were removed are older than that."""
-        self.settled_ms, self.is_unsettled = now_ms, False
+    def settle(self, log: Log, now_ms: int, *, anew: bool) -> None:
+        """Note which acts of those who were removed are older than that: when it is time, if anything came that may
+        show it, or at once if all is to be looked at `anew`."""
+        if not anew and now_ms < self.settle_ms():
+            return
+        self.settled_ms = now_ms
+        if anew or self.is_unsettled or any(log.row(id) is not None for id in self.lacking):
+            self._find_standing(log)
+
+    def _find_standing(self, log: Log) -> None:
+        self.is_unsettled, self.lacking = False, set()
         dag, anchor = self.own.group.dag, self.own.anchor
         members = dag.membership().members
         if anchor is None:
@@ -138,7 +147,9 @@ class GroupPlans:
             if is_open and (row := log.row(id)) is not None:
                 doubtful.setdefault(kept.author, []).append(row)
         for author, rows in doubtful.items():
-            for id in preceding(log, rows, dag.removals(author, anchor.id)):
+            older, lacking = preceding(log, rows, dag.removals(author, anchor.id))
+            self.lacking |= lacking
+            for id in older:
                 self.stands.add(id)
                 log.plans.stand(id)
 

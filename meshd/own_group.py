@@ -111,7 +111,7 @@ class OwnGroup:
     def came_after_removal(self, row: Row, log: Log) -> bool:
         """Whether nothing shows that a post was there before its author was removed."""
         standing = self.group.dag.standing(
-            row.author, row.epoch, lambda id: bool(preceding(log, [row], [id]))
+            row.author, row.epoch, lambda id: bool(preceding(log, [row], [id])[0])
         )
         return standing is Standing.after_removal
 
@@ -161,14 +161,17 @@ class OwnGroup:
             self.vouches.setdefault(vouch.subject, {})[vouch.signer] = vouch
 
 
-def preceding(log: Log, rows: Sequence[Row], later: Iterable[bytes]) -> set[bytes]:
-    """The ids of those of these posts that are among the ancestors of one with such an id, as far as those are here."""
+def preceding(log: Log, rows: Sequence[Row], later: Iterable[bytes]) -> tuple[set[bytes], set[bytes]]:
+    """The ids of those of these posts that are among the ancestors of one with such an id, as far as those are here;
+    and of the ancestors that are not, unless all was found without them."""
     wanted, oldest = {row.id for row in rows}, min((row.hlc for row in rows), default=0)
-    before, seen = list(later), set[bytes]()
+    before, seen, lacking = list(later), set[bytes](), set[bytes]()
     while before and not wanted <= seen:
-        found = log.row(before.pop())
-        if found is not None and found.hlc > oldest:
+        found = log.row(id := before.pop())
+        if found is None:
+            lacking.add(id)
+        elif found.hlc > oldest:
             new = [each for each in found.parent_ids() if each not in seen]
             before += new
             seen.update(new)
-    return wanted & seen
+    return wanted & seen, set() if wanted <= seen else lacking

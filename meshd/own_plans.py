@@ -273,8 +273,7 @@ class OwnPlans:
             if seen != known.seen or known.ask_ms <= now.wall_ms:
                 if not known.ask_ms:
                     self._witness.look_again()
-                if seen != known.seen or known.settle_ms() <= now.wall_ms:
-                    known.find_standing(self._log, now.wall_ms)
+                known.settle(self._log, now.wall_ms, anew=seen != known.seen)
                 hour_ms = (now.wall_ms // HOUR_MS + 1) * HOUR_MS
                 known.seen, known.ask_ms = seen, min(hour_ms, known.settle_ms())
                 self._look(known, now)

@@ -305,6 +305,24 @@ def test_E10_what_was_said_before_the_removal_counts_though_it_comes_after_it(ta
     assert {state(home, version) for home in (oak, elm, fir)} == {"active"}
 
 
+def test_E10_what_shows_that_it_was_said_before_the_removal_may_come_last(table: Table) -> None:
+    homes = oak, elm, ash, fir = group(table, 4)
+    apart(table, fir)
+    version = propose(oak, [oak, elm, ash], people=homes, threshold=3)
+    for home in (elm, ash):
+        act(home, version, SIGN_PLAN)
+    oak.post("bread", channel="kitchen")  # which names what they signed, and is named by the removal
+    between = oak.raws()[-1]
+    oak.ask("group.remove", group="kitchen", who="ash")
+    table.run(60_000)
+    bring(fir, *(raw for raw in oak.raws() if raw != between))
+    table.run(2 * LOOK_MS)
+    assert state(fir, version) == "proposed"
+    bring(fir, between)
+    table.run(LOOK_MS)
+    assert {state(home, version) for home in (oak, elm, fir)} == {"active"}
+
+
 def test_E10_a_forked_key_on_one_side_and_a_stand_down_on_the_other(table: Table) -> None:
     homes, version = arranged(table, 4, 3)
     oak, elm, ash, fir = homes
