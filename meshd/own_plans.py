@@ -71,7 +71,7 @@ class OwnPlans:
         publish: Publish,
     ) -> None:
         self._log, self._author, self._sealing, self._publish = log, author, sealing, publish
-        self._witness = witness
+        self._witness, self._put_out = witness, groups.deciding.put_out
         self.keys = PlanKeys(log, groups.inbox, author.public)
         self.fired: Callable[[Version, int, bool, Now], None] = lambda version, place, is_drill, now: None
         self._held = HeldPlans(log, sealing, groups, self.keys, rng)
@@ -230,6 +230,7 @@ class OwnPlans:
     def _sign(self, own: OwnGroup, kind: int, body: bytes, until: int, now: Now) -> Signed:
         """A post that is kept until this hour; CallerError(refused) if it can't be."""
         own.require_in()
+        self._put_out(own, now)
         hours = until + -self._author.next_ms(now.wall_ms) // HOUR_MS
         if not 0 < hours < LONG_KEEP_HOURS_MAX:
             why = "it is over" if hours <= 0 else "it ends later than anything is kept that is said now"

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from meshd.errors import CallerError
-from tests.group_plans import plans_of, propose, state
+from meshd.statement import CALL, SIGN_PLAN
+from tests.group_plans import BRIDGE, act, go_on, plans_of, propose, state
 from tests.homes import Home, Table
 from tests.test_inbox import identity
 from tests.test_own_groups import DAY_MS, apart, epoch, group, line, members, read, say
@@ -134,6 +135,19 @@ def test_what_is_posted_right_after_somebody_left_is_not_for_them(table: Table) 
     assert epoch(oak) == was, "whose turn it is to make another is not known yet"
     say(oak, "water")
     assert epoch(oak) != was and agree(oak, ash) == ["oak", "ash"] and read(ash) == ["water"]
+
+
+def test_a_call_right_after_somebody_left_is_not_for_them(table: Table) -> None:
+    homes = oak, elm, ash = group(table, 3)
+    version = propose(oak, [oak, ash], people=homes)
+    act(ash, version, SIGN_PLAN)
+    was = epoch(oak)
+    leave(elm)
+    table.settle()
+    plans_of(oak).act(version, CALL, BRIDGE, table.now())
+    assert epoch(oak) != was
+    go_on(oak)
+    assert agree(oak, ash) == ["oak", "ash"]
 
 
 def test_the_text_of_an_old_invitation_brings_nobody_back(table: Table) -> None:
