@@ -72,6 +72,21 @@ class Verdicts:
             if said.author == self._town.people[place]
         }
 
+    def _is_older(self, seat: Home, version: Version, called: Meant) -> bool:
+        """Whether who put somebody out knew of this call of theirs, or of a post that came after it."""
+        author, group = self._town.people[called.who], only_group(seat)
+        known = plans_of(seat).arrangement(version.channel)
+        assert group.anchor is not None
+        before, seen = group.group.dag.removals(author, group.anchor.id), set[bytes]()
+        while before:
+            row = seat.log.row(before.pop())
+            new = [each for each in row.parent_ids() if each not in seen] if row is not None else []
+            before += new
+            seen.update(new)
+        said = known.all(version, CALL, called.said.subject.decode(), bool(called.said.flag))
+        is_shown = any(each.id in seen for each in said if (each.author, each.time_ms) == (author, called.ms))
+        return is_shown or called in self._in_time
+
     # --- after healing ---
 
     def outcome(self, seats: Sequence[Home]) -> list[Watch]:
@@ -101,7 +116,8 @@ class Verdicts:
             calls = [
                 each
                 for each in meaning.said_by(CALL, version, name, drill=drill)
-                if (each.who not in self._late or each in self._in_time) and each.who not in forked
+                if each.who not in forked
+                and (each.who not in self._late or self._is_older(seat, version, each))
             ]
             lasting = [each for each in calls if each.who not in meaning.hostile and each.ms < replaced_ms]
             assert is_called(version, calls) or not stands, f"{name} stands by calls that do not count"
