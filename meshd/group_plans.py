@@ -248,12 +248,13 @@ class GroupPlans:
 
     # --- what is sealed anew ---
 
-    def note_envelope(self, id: bytes, expiry_hour: int, under: bytes) -> bool:
-        """There is an envelope of a post; whether that changes anything."""
+    def note_envelope(self, id: bytes, expiry_hour: int, under: bytes, posting: bytes) -> bool:
+        """There is an envelope of a post; whether that changes anything. Who was listed once and is not in the epoch
+        that we post under needs none: or what is under that one would be taken for lacking, and sealed without end."""
         kept = self.kept[id]
         before = kept.expiry_hour, kept.under
         kept.expiry_hour = max(expiry_hour, kept.expiry_hour)
-        if self._lists(under) >= self._lists(kept.under):
+        if self._lists(under) >= self._lists(kept.under) & self._lists(posting):
             kept.under = under
         return before != (kept.expiry_hour, kept.under)
 

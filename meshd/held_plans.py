@@ -147,7 +147,8 @@ class HeldPlans:
         kept, newest = known.kept[inside.id], self._log.openings.envelope_of(inside.id)
         kept.envelope = newest or b""
         hour = key_hour(newest) if newest is not None else 0
-        if known.note_envelope(inside.id, hour, inside.opened.epoch):
+        posting = self._sealing.posting(known.own.channel)
+        if known.note_envelope(inside.id, hour, inside.opened.epoch, posting):
             self._log.plans.renewed(inside.id, kept.expiry_hour, kept.under)
 
     # --- what goes ---

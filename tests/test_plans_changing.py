@@ -1,0 +1,42 @@
+"""Plans in a group whose members change: newcomers read them, and it costs a handful of envelopes."""
+
+from pathlib import Path
+
+from meshd.limits import HEAL_EACH_MS, NEWCOMERS_MS
+from meshd.post import HOUR_MS, KIND_PLAN, KIND_PLAN_ACT
+from meshd.statement import SIGN_PLAN
+from tests.group_plans import act, propose, state
+from tests.groups import parsed
+from tests.homes import Home, Table, key
+from tests.test_own_groups import friends
+
+
+def sealed_anew(home: Home, known: set[bytes]) -> int:
+    """How many envelopes of plans and acts a home holds beside these."""
+    groups = home.node.groups
+    assert groups is not None
+    opened = [groups._sealing.open_again(parsed(raw)) for raw in home.raws() if key(raw) not in known]
+    return sum(each is not None and each.post.kind in (KIND_PLAN, KIND_PLAN_ACT) for each in opened)
+
+
+def test_one_who_goes_and_one_who_comes_cost_a_handful_of_envelopes(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    homes = oak, elm, ash, fir = friends(table, 4)
+    oak.ask("group.create", name="kitchen")
+    oak.ask("group.invite", group="kitchen", who=["elm", "ash"])
+    table.run(60_000)
+    for home in (elm, ash):
+        home.ask("group.accept", invite="kitchen")
+    table.run(1000)
+    version = propose(oak, [oak, elm], people=homes)
+    act(elm, version, SIGN_PLAN)
+    oak.ask("group.remove", group="kitchen", who="ash")
+    table.run(60_000)
+    known = {key(raw) for raw in oak.raws()}
+    oak.ask("group.invite", group="kitchen", who="fir")
+    table.run(60_000)
+    fir.ask("group.accept", invite="kitchen")
+    table.run(NEWCOMERS_MS + 3 * HEAL_EACH_MS + HOUR_MS)
+    assert state(fir, version) == "active"
+    posts = len(oak.log.plans.posts(version.channel))
+    assert posts == 3 and posts <= sealed_anew(oak, known) <= 2 * posts
