@@ -5,8 +5,8 @@ from pathlib import Path
 from meshd.limits import HEAL_EACH_MS, NEWCOMERS_MS
 from meshd.post import HOUR_MS, KIND_PLAN, KIND_PLAN_ACT
 from meshd.statement import SIGN_PLAN
-from tests.group_plans import act, propose, state
-from tests.groups import parsed
+from tests.group_plans import act, only_group, propose, state
+from tests.groups import bring, parsed
 from tests.homes import Home, Table, key
 from tests.test_own_groups import friends
 
@@ -28,6 +28,9 @@ def test_one_who_goes_and_one_who_comes_cost_a_handful_of_envelopes(tmp_path: Pa
     for home in (elm, ash):
         home.ask("group.accept", invite="kitchen")
     table.run(1000)
+    groups, own = oak.node.groups, only_group(oak)
+    assert groups is not None
+    before = groups._sealing.posting(own.channel)
     version = propose(oak, [oak, elm], people=homes)
     act(elm, version, SIGN_PLAN)
     oak.ask("group.remove", group="kitchen", who="ash")
@@ -40,3 +43,11 @@ def test_one_who_goes_and_one_who_comes_cost_a_handful_of_envelopes(tmp_path: Pa
     assert state(fir, version) == "active"
     posts = len(oak.log.plans.posts(version.channel))
     assert posts == 3 and posts <= sealed_anew(oak, known) <= 2 * posts
+    until = table.now().wall_ms // HOUR_MS + 24
+    earlier = groups._sealing.day_key(own.channel, before, until)
+    known = {key(raw) for raw in oak.raws()}
+    bring(oak, groups._author.seal(oak.log.plans.content(version.id), earlier, until).raw)
+    table.run(HOUR_MS)
+    assert sealed_anew(oak, known) == 1, (
+        "an envelope for those who were in before takes nothing from the newcomer"
+    )
