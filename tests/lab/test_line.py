@@ -25,7 +25,7 @@ CHANNEL = "plaza"
 TEXT_SIZE = 256
 EACH = 500  # posts on either side of the cut
 HEALED_S = 5
-SHARE = 1.4  # 1.16 to 1.22, and up to 1.35 when a round falls into it, for its ids
+SHARE = 1.3
 WHOLE, CUT = [1, 2, 2, 2, 2, 1], [1, 2, 1, 1, 2, 1]  # links of each laptop
 
 
