@@ -8,7 +8,7 @@ from meshd.statement import SIGN_PLAN
 from tests.group_plans import act, only_group, propose, state
 from tests.groups import bring, parsed
 from tests.homes import Home, Table, key
-from tests.test_own_groups import friends
+from tests.test_freezing import without_fir
 
 
 def sealed_anew(home: Home, known: set[bytes]) -> int:
@@ -21,17 +21,12 @@ def sealed_anew(home: Home, known: set[bytes]) -> int:
 
 def test_one_who_goes_and_one_who_comes_cost_a_handful_of_envelopes(tmp_path: Path) -> None:
     table = Table(tmp_path)
-    homes = oak, elm, ash, fir = friends(table, 4)
-    oak.ask("group.create", name="kitchen")
-    oak.ask("group.invite", group="kitchen", who=["elm", "ash"])
-    table.run(60_000)
-    for home in (elm, ash):
-        home.ask("group.accept", invite="kitchen")
-    table.run(1000)
+    oak, elm, ash = without_fir(table)
+    fir = table.homes[3]
     groups, own = oak.node.groups, only_group(oak)
     assert groups is not None
     before = groups._sealing.posting(own.channel)
-    version = propose(oak, [oak, elm], people=homes)
+    version = propose(oak, [oak, elm], people=[oak, elm, ash, fir])
     act(elm, version, SIGN_PLAN)
     oak.ask("group.remove", group="kitchen", who="ash")
     table.run(60_000)
